@@ -1,0 +1,21 @@
+//! Go's text/template as Helm uses it: same output, same error texts, bounded.
+//!
+//! Leaves out what no chart can reach: complex numbers, channels, function values, custom delimiters.
+//! Rules and texts are those of Go 1.26.
+
+mod collections;
+mod error;
+pub mod fmt;
+mod function;
+mod limits;
+mod templates;
+mod text;
+mod value;
+
+pub use collections::{List, ListType, Map, MapType, NamedType};
+pub use error::{Error, ErrorKind};
+pub use function::{Body, Context, Function, Functions, Signature, Type};
+pub use limits::Limits;
+pub use templates::{MissingKey, Templates};
+pub use text::Str;
+pub use value::{Kind, Method, Object, Value};

@@ -1,0 +1,3 @@
+//! The use-cases, on ports only.
+
+pub mod address;

@@ -1,0 +1,84 @@
+//! What the use-cases need from outside. Implemented by the other host crates, joined by the binary.
+//!
+//! | port | implemented by | for |
+//! |---|---|---|
+//! | [`Registry`], [`Prober`] | `host/engine`, by calling a component | where clusters are written down; one look at a member |
+//! | [`Plugins`] | `host/engine` | slots: what fills them, checks, swaps |
+//! | [`Outbound`], [`Connection`] | `host/outbound` | the only way to another machine |
+//! | [`Kv`] | `host/store` | a plugin's own durable keys, one name space per slot |
+//! | [`Documents`], [`Vault`] | `host/store` | the host's own durable state; sealed credentials |
+//! | [`World`] | the binary | the clock and randomness |
+
+mod outbound;
+mod plugins;
+mod prober;
+mod registry;
+mod store;
+
+use std::time::Duration;
+
+pub use outbound::{Connection, Outbound};
+pub use plugins::{
+    FunctionStats, Inspection, Invalidity, LimitView, PluginInfo, Plugins, SlotInfo, SlotState,
+};
+pub use prober::Prober;
+pub use registry::{Event, EventStream, Object, Page, Registry, Supported};
+pub use store::{
+    Bound, Change, ChangeStream, Documents, Entry, Expectation, Kv, Scan, Table, Vault, VaultEntry,
+};
+
+use crate::words::OperationId;
+
+/// How one call of a plugin is to be treated.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Wall time that is left for it; the slot's own limit applies as well.
+    pub deadline: Option<Duration>,
+    /// Who waits for it.
+    pub class: Class,
+    /// The operation it belongs to.
+    pub operation: Option<OperationId>,
+}
+
+impl Call {
+    /// A client waits: rejected with `Busy` when the slot's queue is full.
+    pub fn client() -> Self {
+        Self {
+            deadline: None,
+            class: Class::Client,
+            operation: None,
+        }
+    }
+
+    /// The host's own fan-out: never rejected, waits within its own deadline.
+    pub fn background() -> Self {
+        Self {
+            deadline: None,
+            class: Class::Background,
+            operation: None,
+        }
+    }
+
+    /// The same with a deadline.
+    pub fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+}
+
+/// Who waits for a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// A client of the API.
+    Client,
+    /// Probing, mirroring, operations.
+    Background,
+}
+
+/// The clock and the dice.
+pub trait World: Send + Sync + std::fmt::Debug {
+    /// Unix time in milliseconds.
+    fn now_ms(&self) -> u64;
+    /// Fills `buffer` with unpredictable bytes.
+    fn random(&self, buffer: &mut [u8]);
+}

@@ -1,0 +1,44 @@
+//! The only way to another machine.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use crate::words::{Fault, LineStream, Mapping, Member, Refusal, Request, Response, Rules, Uid};
+
+/// One API server (or upstream), with the rules of whoever holds it. Cheap to make: what it is made
+/// of (pool, breaker, discovery) is shared per member.
+#[async_trait]
+pub trait Connection: Send + Sync + std::fmt::Debug {
+    /// The member's name, for messages.
+    fn name(&self) -> &str;
+
+    /// One request and its whole answer; any status is an answer, except that 401 to our own
+    /// credential is the fault `Unauthorized`.
+    async fn request(&self, request: Request) -> Result<Response, Fault>;
+
+    /// The body line by line, for a watch or a log.
+    async fn lines(&self, request: Request) -> Result<LineStream, Refusal>;
+
+    /// Where objects of a kind live; from discovery, cached per member. `None` when it is not served.
+    async fn mapping(
+        &self,
+        group: &str,
+        version: &str,
+        kind: &str,
+    ) -> Result<Option<Mapping>, Fault>;
+}
+
+/// Opens connections.
+pub trait Outbound: Send + Sync + std::fmt::Debug {
+    /// A connection to a member. `is_live` passes an open breaker (somebody asked right now).
+    /// Nothing is sent before the first request; a bad address or CA shows there as `BadConfig`.
+    fn connect(&self, member: &Member, rules: Rules, is_live: bool) -> Arc<dyn Connection>;
+
+    /// Closes and forgets everything held for a member.
+    fn forget(&self, uid: &Uid);
+
+    /// The uids of members that closed a pooled connection: a reason to look at them now.
+    fn closed(&self) -> BoxStream<'static, Uid>;
+}

@@ -1,0 +1,22 @@
+//! The types that everybody speaks. The same words stand in WIT, JSON, the command line and the docs.
+
+mod cluster;
+mod connection;
+mod credential;
+mod name;
+mod operation;
+mod probe;
+mod secret;
+mod selector;
+
+pub use cluster::{Cluster, Condition, Endpoint, GROUP_VERSION, KIND};
+pub use connection::{
+    Fault, FaultReason, LineStream, Mapping, Method, Phases, Refusal, Request, ResourceGrant,
+    Response, Rules, Writes,
+};
+pub use credential::{Credential, Member};
+pub use name::{ClusterName, InvalidName, PluginName, SlotName, Uid};
+pub use operation::{Operation, OperationId, OperationKind, OperationState, Target, TargetState};
+pub use probe::{Depth, Observation, Verdict};
+pub use secret::Secret;
+pub use selector::Selector;

@@ -1,0 +1,39 @@
+//! The benchmarks, a module each. Every one prints ratios from one run as a table and writes its figures to
+//! `target/bench/<name>.json`, because absolute times of a shared machine compare with nothing.
+
+mod start;
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::folders::Folders;
+use crate::say;
+
+/// One benchmark.
+#[derive(Debug)]
+pub struct Bench {
+    /// What `cargo xtask bench` calls it.
+    pub name: &'static str,
+    /// What it measures, in a line.
+    pub summary: &'static str,
+    /// Measures, prints, and writes the figures with [`record`].
+    pub run: fn(&Folders) -> Result<()>,
+}
+
+/// All benchmarks.
+pub const ALL: &[Bench] = &[start::BENCH];
+
+/// Writes a benchmark's figures to `target/bench/<name>.json`.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn record(folders: &Folders, name: &str, figures: &serde_json::Value) -> Result<()> {
+    let folder = folders.target.join("bench");
+    fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+    let file = folder.join(format!("{name}.json"));
+    let text = serde_json::to_string_pretty(figures).context("write the figures as JSON")?;
+    fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
+    say(file.display());
+    Ok(())
+}

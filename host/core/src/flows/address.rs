@@ -1,6 +1,6 @@
 //! Server addresses: what may stand in an object, and the one form the host works with.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// A URL host may be 253 bytes; port and path come on top.
 const MAX_BYTES: usize = 2048;
@@ -97,6 +97,44 @@ fn split_authority(authority: &str) -> Result<(String, Option<&str>), String> {
         ));
     }
     Ok((lower, port))
+}
+
+/// A range of client addresses. Free text in the registry: empty, `0.0.0.0` and `0.0.0.0/0` match
+/// everybody.
+///
+/// # Errors
+/// One line, when it is neither an address nor a CIDR block.
+pub fn check_cidr(cidr: &str) -> Result<(), String> {
+    if cidr.is_empty() || cidr.parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
+    let fits = cidr.split_once('/').is_some_and(|(ip, bits)| {
+        let most = match ip.parse::<IpAddr>() {
+            Ok(IpAddr::V4(_)) => 32,
+            Ok(IpAddr::V6(_)) => 128,
+            Err(_) => return false,
+        };
+        bits.bytes().all(|b| b.is_ascii_digit()) && bits.parse::<u8>().is_ok_and(|n| n <= most)
+    });
+    if fits {
+        Ok(())
+    } else {
+        Err("must be empty or a CIDR block such as 10.0.0.0/8".into())
+    }
+}
+
+/// A member's own proxy: `http://host:port`, without user info and path.
+///
+/// # Errors
+/// One line that says what is wrong.
+pub fn check_proxy(proxy: &str) -> Result<(), String> {
+    let rest = proxy
+        .strip_prefix("http://")
+        .ok_or("must be http://host:port")?;
+    if rest.contains('/') {
+        return Err("must be http://host:port without a path".into());
+    }
+    normalise(rest).map(|_| ())
 }
 
 #[cfg(test)]

@@ -20,3 +20,4 @@ pub use operation::{Operation, OperationId, OperationKind, OperationState, Targe
 pub use probe::{Depth, Observation, Verdict};
 pub use secret::Secret;
 pub use selector::Selector;
+pub(crate) use selector::{is_label_key, is_label_value};

@@ -1,0 +1,8 @@
+//! JSON as Go's `encoding/json` reads and writes it.
+
+mod read;
+mod write;
+
+pub use read::{from_json, from_json_any, from_json_array};
+pub(crate) use write::number_text;
+pub use write::{to_json, to_pretty_json, to_raw_json};

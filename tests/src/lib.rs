@@ -1,1 +1,29 @@
-//! Tests of the whole.
+//! What the suites share: a test bed of real clusters, the gateway as a process, and members that misbehave on order.
+//!
+//! Everything listens on 127.0.0.1 with a port of its own, lives in a temporary folder, and ends with its owner: when
+//! it is dropped, when a test panics, and when the test process is killed.
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "a suite's tools may end its test"
+)]
+
+pub mod client;
+pub mod cluster;
+mod etcd;
+//Xpub mod fake;
+//Xpub mod gateway;
+pub mod keys;
+pub mod manifests;
+mod nodes;
+pub mod ports;
+pub mod process;
+pub mod scratch;
+pub mod testbed;
+pub mod wait;
+
+pub use client::{Client, Reply};
+pub use cluster::Cluster;
+//Xpub use fake::{Answer, FakeMember};
+//Xpub use gateway::Gateway;
+pub use testbed::Testbed;
+pub use wait::wait_for;

@@ -1,0 +1,79 @@
+//! Values against each chart's `values.schema.json`.
+//!
+//! A chart is checked on its own subtree, then each chart below it. References to anything outside
+//! the schema are refused: nothing is fetched for a chart.
+
+mod cycle;
+mod words;
+
+use helm_template::{Map, Value};
+use jsonschema::{Retrieve, Uri};
+use serde_json::Value as Json;
+
+use crate::convert::map_to_json;
+use crate::error::{Error, ErrorKind};
+use crate::resolve::ResolvedChart;
+
+/// Checks values against the schemas of a chart and all below it that are on.
+///
+/// # Errors
+/// Every violation, by chart, in Helm's words.
+pub fn check_schemas(chart: ResolvedChart<'_>, values: &Map) -> Result<(), Error> {
+    let mut text = String::new();
+    check(chart, values, &mut text);
+    if text.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Schema,
+        format!("values don't meet the specifications of the schema(s) in the following chart(s):\n{text}"),
+    ))
+}
+
+fn check(chart: ResolvedChart<'_>, values: &Map, text: &mut String) {
+    if let Some(schema) = chart.content().and_then(|content| content.schema.as_ref())
+        && let Err(error) = check_one(schema, &map_to_json(values))
+    {
+        text.push_str(&format!("{}:\n{error}", chart.name()));
+    }
+    for sub in chart.dependencies() {
+        match values.get(sub.name().as_bytes()) {
+            None | Some(Value::Nil) => {}
+            Some(Value::Map(values)) => check(sub, &values, text),
+            Some(other) => text.push_str(&format!(
+                "{}:\ninvalid type for values: expected object (map), got {}\n",
+                sub.name(),
+                other.type_name()
+            )),
+        }
+    }
+}
+
+fn check_one(schema: &[u8], values: &Json) -> Result<(), String> {
+    let schema: Json = serde_json::from_slice(schema).map_err(|error| words::bad_json(schema, &error))?;
+    if let Some(at) = cycle::find(&schema) {
+        return Err(format!("{at} references itself, which no value can satisfy"));
+    }
+    let validator = jsonschema::options()
+        .with_retriever(Nothing)
+        .build(&schema)
+        .map_err(|error| words::bad_schema(&error))?;
+    let errors: Vec<_> = validator.iter_errors(values).collect();
+    if errors.is_empty() { Ok(()) } else { Err(words::violations(&errors)) }
+}
+
+/// Fetches nothing. An unresolved `urn:` allows everything, as in Helm.
+struct Nothing;
+
+impl Retrieve for Nothing {
+    fn retrieve(
+        &self,
+        uri: &Uri<String>,
+    ) -> Result<Json, Box<dyn std::error::Error + Send + Sync>> {
+        if uri.scheme().as_str() == "urn" {
+            return Ok(Json::Bool(true));
+        }
+        Err(format!("{uri} lies outside the chart; nothing is fetched").into())
+    }
+}
+

@@ -167,6 +167,11 @@ impl List {
         self.0.items.is_empty()
     }
 
+    /// Whether nobody else holds it.
+    pub(crate) fn is_unique(&self) -> bool {
+        Rc::strong_count(&self.0) == 1
+    }
+
     /// Whether both are the very same storage.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
@@ -285,6 +290,11 @@ impl Map {
             .iter()
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect()
+    }
+
+    /// Whether nobody else holds it.
+    pub(crate) fn is_unique(&self) -> bool {
+        Rc::strong_count(&self.0) == 1
     }
 
     /// Whether both are the very same map.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::collections::{List, ListType, Map, MapType};
 use crate::error::Error;
-use crate::templates::Templates;
+use crate::templates::{Template, Templates};
 use crate::text::Str;
 use crate::value::Value;
 
@@ -154,6 +154,17 @@ pub trait Context {
     /// # Errors
     /// Whatever the template ends in; also an unknown name, in Go's words.
     fn execute(&mut self, templates: &Templates, name: &str, data: &Value) -> Result<Str, Error>;
+
+    /// As [`Context::execute`], for a template at hand: what [`Templates::parse`] gave for a text.
+    ///
+    /// # Errors
+    /// Whatever the template ends in.
+    fn execute_template(
+        &mut self,
+        templates: &Templates,
+        template: &Template,
+        data: &Value,
+    ) -> Result<Str, Error>;
 
     /// Charges work that grows with its input (steps are roughly one action each), so that no
     /// function can run forever.

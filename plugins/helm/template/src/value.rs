@@ -343,6 +343,16 @@ impl Value {
         }
     }
 
+    /// Bytes this value holds that nothing else holds, roughly: what a function has just made.
+    pub(crate) fn fresh_bytes(&self) -> usize {
+        match self {
+            Self::Str(text) => text.len(),
+            Self::List(list) if list.is_unique() => list.len() * size_of::<Self>(),
+            Self::Map(map) if map.is_unique() => map.len() * 2 * size_of::<Self>(),
+            _ => 0,
+        }
+    }
+
     /// A bound on the size of deep comparisons and copies is the caller's business: this is Go's
     /// `reflect.DeepEqual`, types included.
     #[must_use]

@@ -1,0 +1,87 @@
+//! What one run shares, however many templates call each other in it.
+
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::value::Value;
+
+/// A value and what Go knows of its type in that place.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Operand {
+    pub(super) value: Value,
+    /// Whether the place has the type `interface {}`: an element of an untyped list or map. Decides
+    /// what errors say, and whether nil is a nil value or no value at all.
+    pub(super) interface: bool,
+}
+
+impl Operand {
+    /// A value of known type; nil is no value at all.
+    pub(super) fn concrete(value: Value) -> Self {
+        Self {
+            value,
+            interface: false,
+        }
+    }
+
+    /// No value at all, such as a missing key.
+    pub(super) fn invalid() -> Self {
+        Self::default()
+    }
+}
+
+/// The budget and the variables of a run.
+#[derive(Debug)]
+pub(crate) struct Run {
+    steps: u64,
+    depth: u32,
+    bytes: usize,
+    /// Variables of all running templates, innermost last.
+    pub(super) variables: Vec<(u32, Operand)>,
+    /// Argument lists for using again.
+    pub(super) spare: Vec<Vec<Value>>,
+}
+
+impl Run {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            steps: limits.steps,
+            depth: limits.depth,
+            bytes: limits.output_bytes,
+            variables: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    pub(super) fn step(&mut self, count: u64) -> Result<(), Error> {
+        match self.steps.checked_sub(count) {
+            Some(steps) => {
+                self.steps = steps;
+                Ok(())
+            }
+            None => Err(Error::limit("the templates take more steps than allowed")),
+        }
+    }
+
+    pub(super) fn enter(&mut self) -> Result<(), Error> {
+        match self.depth.checked_sub(1) {
+            Some(depth) => {
+                self.depth = depth;
+                Ok(())
+            }
+            None => Err(Error::limit("the templates are nested deeper than allowed")),
+        }
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.depth += 1;
+    }
+
+    pub(super) fn spend(&mut self, bytes: usize) -> Result<(), Error> {
+        match self.bytes.checked_sub(bytes) {
+            Some(left) => {
+                self.bytes = left;
+                Ok(())
+            }
+            None => Err(Error::limit("the templates produce more text than allowed")),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! From text to trees.
+
+pub(crate) mod lex;
+pub(crate) mod literal;
+pub(crate) mod node;
+pub(crate) mod parse;
+mod pipeline;
+mod print;

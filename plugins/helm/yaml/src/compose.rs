@@ -109,6 +109,23 @@ impl<'a> Document<'a> {
             .map_or("", |tag| tag)
     }
 
+    /// The nodes directly inside this one.
+    pub(crate) fn children(&self, index: u32) -> impl Iterator<Item = u32> {
+        let end = self.node(index).map_or(0, |node| node.end);
+        std::iter::successors(Some(index + 1), |child| {
+            self.node(*child).map(|node| node.end)
+        })
+        .take_while(move |child| *child < end)
+    }
+
+    /// A key that pulls in other mappings.
+    pub(crate) fn is_merge(&self, key: &Node<'a>) -> bool {
+        let NodeKind::Scalar { implicit } = key.kind else {
+            return false;
+        };
+        key.value == "<<" && (implicit || self.tag(key) == "tag:yaml.org,2002:merge")
+    }
+
     fn node_mut(&mut self, index: u32) -> Option<&mut Node<'a>> {
         self.nodes.get_mut(index as usize)
     }

@@ -8,7 +8,7 @@ use crate::base64;
 use crate::compose::{Document, MAX_DEPTH, Node, NodeKind};
 use crate::error::Problem;
 use crate::float;
-use crate::go_syntax;
+use crate::go_value;
 use crate::resolve::{Meaning, resolve};
 use crate::scan::Step;
 
@@ -42,7 +42,7 @@ pub(crate) fn decode(document: &Document<'_>, numbers: Numbers, strict: bool) ->
         alias_bytes: 0,
         open_aliases: Vec::new(),
         duplicates: Vec::new(),
-        not_json: None,
+        is_json: true,
     };
     let value = decoder.value(0, 0)?;
     if !decoder.duplicates.is_empty() {
@@ -51,7 +51,12 @@ pub(crate) fn decode(document: &Document<'_>, numbers: Numbers, strict: bool) ->
             "yaml: unmarshal errors:\n  {lines}"
         )));
     }
-    decoder.not_json.map_or(Ok(value), Err)
+    let problem = if decoder.is_json {
+        None
+    } else {
+        go_value::not_json(document)
+    };
+    problem.map_or(Ok(value), Err)
 }
 
 struct Decoder<'a, 'd> {
@@ -65,8 +70,9 @@ struct Decoder<'a, 'd> {
     open_aliases: Vec<u32>,
     /// Complaints about keys written twice.
     duplicates: Vec<String>,
-    /// The first thing that JSON cannot express. It counts only if all else is well.
-    not_json: Option<Problem>,
+    /// Nothing was met that JSON cannot express. It counts only if all else is well, and only if
+    /// it was not overwritten since.
+    is_json: bool,
 }
 
 /// A key that is being looked at: what it reads as, and what tells it from others.
@@ -75,6 +81,15 @@ struct Key {
     text: String,
     /// `1` and `"1"` are two keys.
     type_name: &'static str,
+}
+
+impl Key {
+    fn shown(&self) -> String {
+        match self.type_name {
+            "string" => go_value::quote(&self.text),
+            _ => self.text.clone(),
+        }
+    }
 }
 
 impl Decoder<'_, '_> {
@@ -198,17 +213,9 @@ impl Decoder<'_, '_> {
     }
 
     fn float(&mut self, value: f64) -> Value {
-        if let Some(number) = Number::from_f64(value) {
-            return Value::Number(number);
-        }
-        let name = match value {
-            _ if value.is_nan() => "NaN",
-            _ if value > 0.0 => "+Inf",
-            _ => "-Inf",
-        };
-        let problem = || Problem::plain(format!("json: unsupported value: {name}"));
-        self.not_json.get_or_insert_with(problem);
-        Value::Null
+        let number = Number::from_f64(value);
+        self.is_json &= number.is_some();
+        number.map_or(Value::Null, Value::Number)
     }
 
     fn mapping(
@@ -224,7 +231,7 @@ impl Decoder<'_, '_> {
             let key = self.node(child)?;
             let value = key.end;
             let next = self.node(value)?.end;
-            if self.is_merge(key) {
+            if self.document.is_merge(key) {
                 self.merge(value, depth, map, seen)?;
                 child = next;
                 continue;
@@ -234,30 +241,18 @@ impl Decoder<'_, '_> {
             match key {
                 Some(key) if self.strict && !seen.insert(key.clone()) => {
                     let line = self.node(value)?.line + 1;
-                    let key = go_syntax::key(&key.text, key.type_name);
+                    let shown = key.shown();
                     self.duplicates
-                        .push(format!("line {line}: key {key} already set in map"));
+                        .push(format!("line {line}: key {shown} already set in map"));
                 }
                 Some(key) => {
                     map.insert(key.text, found);
                 }
-                None => {
-                    if self.not_json.is_none() {
-                        let shown = go_syntax::show_entry(self.document, child, value);
-                        self.not_json = Some(Problem::plain(shown));
-                    }
-                }
+                None => self.is_json = false,
             }
             child = next;
         }
         Ok(())
-    }
-
-    fn is_merge(&self, node: &Node<'_>) -> bool {
-        let NodeKind::Scalar { implicit } = node.kind else {
-            return false;
-        };
-        node.value == "<<" && (implicit || self.document.tag(node) == "tag:yaml.org,2002:merge")
     }
 
     fn merge(
@@ -271,12 +266,7 @@ impl Decoder<'_, '_> {
         if node.kind != NodeKind::Sequence {
             return self.merge_one(index, depth, map, seen);
         }
-        let mut children = Vec::new();
-        let mut child = index + 1;
-        while child < node.end {
-            children.push(child);
-            child = self.node(child)?.end;
-        }
+        let children: Vec<u32> = self.document.children(index).collect();
         // Earlier ones take precedence, so they come last.
         children
             .into_iter()
@@ -328,8 +318,7 @@ impl Decoder<'_, '_> {
                 // What is wrong inside is found first.
                 self.decoded -= 1;
                 self.value(index, depth + 1)?;
-                let shown = go_syntax::show(self.document, index);
-                Err(Problem::yaml(0, format!("invalid map key: {shown}")))
+                Err(go_value::invalid_key(self.document, index))
             }
             NodeKind::Scalar { implicit } => {
                 let (text, type_name) = match self.meaning(node, implicit)? {

@@ -10,7 +10,7 @@ mod emit;
 mod error;
 mod expect;
 mod float;
-mod go_syntax;
+mod go_value;
 mod json;
 mod parse;
 mod resolve;
@@ -50,6 +50,23 @@ pub fn from_yaml_array(text: &str) -> Result<Value, Error> {
 /// Bad YAML, or YAML that JSON cannot express.
 pub fn from_yaml_any(text: &str) -> Result<Value, Error> {
     read(text, Numbers::Floats, false).map_err(Error::Convert)
+}
+
+/// As [`from_yaml_any`], with integers as integers: what `YAMLToJSON` gives, for whoever decodes
+/// into fields of known types.
+///
+/// # Errors
+/// As [`from_yaml_any`].
+pub fn from_yaml_exact(text: &str) -> Result<Value, Error> {
+    read(text, Numbers::AsWritten, false).map_err(Error::Convert)
+}
+
+/// `yaml.UnmarshalStrict` into an `any`: a key may stand only once in its mapping.
+///
+/// # Errors
+/// As [`from_yaml_any`], and for keys written twice, each with its line.
+pub fn from_yaml_strict(text: &str) -> Result<Value, Error> {
+    read(text, Numbers::Floats, true).map_err(Error::Convert)
 }
 
 fn read(text: &str, numbers: Numbers, strict: bool) -> Result<Value, Problem> {

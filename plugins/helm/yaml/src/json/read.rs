@@ -5,7 +5,7 @@ use serde_json::{Map, Number, Value};
 use crate::compose::MAX_DEPTH;
 use crate::error::{Error, Problem};
 use crate::expect;
-use crate::go_syntax::quote;
+use crate::go_value::quote;
 
 /// `json.Unmarshal` into a `map[string]any`; `null` gives an empty map. All numbers are floats.
 ///

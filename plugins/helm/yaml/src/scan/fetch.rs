@@ -15,21 +15,26 @@ impl<'a> Scanner<'a> {
     }
 
     fn head_may_become_key(&mut self) -> Step<bool> {
-        // Token numbers grow with the flow level, whether or not a key is still possible there.
-        let first = self
-            .simple_keys
-            .partition_point(|key| key.token_number < self.tokens_taken);
-        let found = self
-            .simple_keys
+        while let Some((number, _)) = self.keys_by_token.front()
+            && *number < self.tokens_taken
+        {
+            self.keys_by_token.pop_front();
+        }
+        match self.keys_by_token.front() {
+            Some((number, level)) if *number == self.tokens_taken => self.key_is_valid(*level),
+            _ => Ok(false),
+        }
+    }
+
+    /// Forgets that this token may become a key. It may be noted for another level than the one
+    /// that forgets it: after `{}` the collection is one no more, and neither do we repair that.
+    fn forget_key(&mut self, number: usize) {
+        let place = self
+            .keys_by_token
             .iter()
-            .enumerate()
-            .skip(first)
-            .take_while(|(_, key)| key.token_number == self.tokens_taken)
-            .find(|(_, key)| key.possible)
-            .map(|(level, _)| level);
-        match found {
-            Some(level) => self.key_is_valid(level),
-            None => Ok(false),
+            .rposition(|(known, _)| *known == number);
+        if let Some(place) = place {
+            self.keys_by_token.remove(place);
         }
     }
 
@@ -122,6 +127,11 @@ impl<'a> Scanner<'a> {
         if let Some(last) = self.simple_keys.last_mut() {
             *last = key;
         }
+        let level = self.simple_keys.len().saturating_sub(1);
+        match self.keys_by_token.back_mut() {
+            Some((number, known)) if *number == key.token_number => *known = level,
+            _ => self.keys_by_token.push_back((key.token_number, level)),
+        }
         Ok(())
     }
 
@@ -134,8 +144,12 @@ impl<'a> Scanner<'a> {
         {
             return self.fail("could not find expected ':'");
         }
-        if let Some(key) = self.simple_keys.last_mut() {
+        if let Some(key) = self.simple_keys.last_mut()
+            && key.possible
+        {
             key.possible = false;
+            let number = key.token_number;
+            self.forget_key(number);
         }
         Ok(())
     }
@@ -165,7 +179,9 @@ impl<'a> Scanner<'a> {
             suffix: Cow::Borrowed(""),
         };
         let last = self.tokens.len();
-        let place = number.map_or(last, |number| number.saturating_sub(self.tokens_taken));
+        // A place that has gone by is the end of the queue, in the original as well.
+        let place = number.and_then(|number| number.checked_sub(self.tokens_taken));
+        let place = place.unwrap_or(last);
         self.tokens.insert(place.min(last), token);
     }
 
@@ -241,7 +257,9 @@ impl<'a> Scanner<'a> {
         self.remove_simple_key()?;
         if self.flow_level > 0 {
             self.flow_level -= 1;
-            self.simple_keys.pop();
+            if let Some(key) = self.simple_keys.pop() {
+                self.forget_key(key.token_number);
+            }
         }
         self.simple_key_allowed = false;
         self.fetch_indicator(kind);
@@ -296,6 +314,7 @@ impl<'a> Scanner<'a> {
             if let Some(key) = self.simple_keys.get_mut(level) {
                 key.possible = false;
             }
+            self.forget_key(key.token_number);
             self.simple_key_allowed = false;
         } else {
             if self.flow_level == 0 {

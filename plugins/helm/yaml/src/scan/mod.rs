@@ -94,6 +94,8 @@ pub(crate) struct Scanner<'a> {
     indents: Vec<i64>,
     simple_key_allowed: bool,
     simple_keys: Vec<SimpleKey>,
+    /// Tokens that a later `:` may make keys, with the level at which they are noted.
+    keys_by_token: VecDeque<(usize, usize)>,
     flow_level: usize,
 }
 
@@ -124,6 +126,7 @@ impl<'a> Scanner<'a> {
             indents: Vec::new(),
             simple_key_allowed: false,
             simple_keys: Vec::new(),
+            keys_by_token: VecDeque::new(),
             flow_level: 0,
         }
     }

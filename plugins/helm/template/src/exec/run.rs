@@ -28,12 +28,21 @@ impl Operand {
     }
 }
 
+/// About where the stack ends now.
+#[inline(always)]
+fn stack_position() -> usize {
+    let marker = 0_u8;
+    std::ptr::from_ref(std::hint::black_box(&marker)).addr()
+}
+
 /// The budget and the variables of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     steps: u64,
     depth: u32,
     bytes: usize,
+    stack_start: usize,
+    stack_bytes: usize,
     /// Variables of all running templates, innermost last.
     pub(super) variables: Vec<(u32, Operand)>,
     /// Argument lists for using again.
@@ -46,6 +55,8 @@ impl Run {
             steps: limits.steps,
             depth: limits.depth,
             bytes: limits.output_bytes,
+            stack_start: stack_position(),
+            stack_bytes: limits.stack_bytes,
             variables: Vec::new(),
             spare: Vec::new(),
         }
@@ -63,11 +74,11 @@ impl Run {
 
     pub(super) fn enter(&mut self) -> Result<(), Error> {
         match self.depth.checked_sub(1) {
-            Some(depth) => {
+            Some(depth) if self.stack_start.abs_diff(stack_position()) < self.stack_bytes => {
                 self.depth = depth;
                 Ok(())
             }
-            None => Err(Error::limit("the templates are nested deeper than allowed")),
+            _ => Err(Error::limit("the templates are nested deeper than allowed")),
         }
     }
 

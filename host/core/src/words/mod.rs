@@ -1,5 +1,6 @@
 //! The types that everybody speaks. The same words stand in WIT, JSON, the command line and the docs.
 
+mod access;
 mod cluster;
 mod connection;
 mod credential;
@@ -9,6 +10,7 @@ mod probe;
 mod secret;
 mod selector;
 
+pub use access::{Caller, Role};
 pub use cluster::{Cluster, Condition, Endpoint, GROUP_VERSION, KIND};
 pub use connection::{
     Fault, FaultReason, LineStream, Mapping, Method, Phases, Refusal, Request, ResourceGrant,

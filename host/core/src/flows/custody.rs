@@ -1,0 +1,304 @@
+//! Credentials: sealed on arrival, bound to where they may be sent, opened for one connection.
+
+use std::{collections::HashSet, sync::Arc};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use x509_parser::pem::Pem;
+
+use super::input::{self, PROXY_URL, REFERENCE_KIND, TLS_SERVER_NAME};
+use crate::{
+    error::{Error, Result},
+    ports::{Bound, Vault, VaultEntry, World},
+    words::{Cluster, Credential, Fault, FaultReason, Member, Uid},
+};
+
+/// A sealed entry that no object refers to is a leftover of a crash when it is older than this.
+const ORPHAN_MS: u64 = 10 * 60 * 1000;
+
+/// Keeps credentials. Only this and outbound ever look inside one.
+#[derive(Debug, Clone)]
+pub struct Custody {
+    vault: Arc<dyn Vault>,
+    world: Arc<dyn World>,
+}
+
+impl Custody {
+    /// Over a vault.
+    pub fn new(vault: Arc<dyn Vault>, world: Arc<dyn World>) -> Self {
+        Self { vault, world }
+    }
+
+    /// Seals a credential for the cluster described by `object` and answers its id. The uid is bound
+    /// by [`Custody::settle`] once the registry gave one.
+    pub async fn take(
+        &self,
+        credential: Credential,
+        object: &Map<String, Value>,
+        uid: Option<Uid>,
+    ) -> Result<String> {
+        let mut random = [0; 16];
+        self.world.random(&mut random);
+        let id: String = random.iter().map(|b| format!("{b:02x}")).collect();
+        let bound = bound_of(&Cluster::from_object(object.clone())?, uid)?;
+        let expires_ms = expires_ms(&credential);
+        let entry = VaultEntry {
+            bound,
+            credential,
+            created_ms: self.world.now_ms(),
+            expires_ms,
+        };
+        self.vault.seal(&id, entry).await?;
+        Ok(id)
+    }
+
+    /// Binds a sealed credential to the uid that the registry gave.
+    pub async fn settle(&self, id: &str, uid: &Uid) -> Result<()> {
+        let Some(mut entry) = self.vault.open(id).await? else {
+            return Ok(());
+        };
+        entry.bound.uid = Some(uid.clone());
+        self.vault.seal(id, entry).await
+    }
+
+    /// Erases a credential.
+    pub async fn release(&self, id: &str) -> Result<()> {
+        self.vault.erase(id).await
+    }
+
+    /// Everything outbound needs for one member, after the binding was checked.
+    ///
+    /// # Errors
+    /// A fault before anything is sent: `BadConfig`, `CredentialUnbound`, `CredentialUnreadable`.
+    pub async fn member(&self, cluster: &Cluster, uid: &Uid) -> Result<Member, Fault> {
+        let bad = |error: Error| Fault::new(FaultReason::BadConfig, error.to_string());
+        let endpoints = cluster.endpoints().map_err(bad)?;
+        if endpoints.is_empty() {
+            let message = "the cluster has no server address; set spec.kubernetesApiEndpoints.serverEndpoints";
+            return Err(Fault::new(FaultReason::BadConfig, message));
+        }
+        let ca = cluster.ca().map_err(bad)?;
+        let credential = match input::reference_of(cluster.object()) {
+            Some(id) => Some(self.open(id, cluster, uid).await?),
+            None => {
+                foreign_reference(cluster)?;
+                None
+            }
+        };
+        Ok(Member {
+            name: cluster.name().clone(),
+            uid: uid.clone(),
+            endpoints,
+            ca,
+            tls_server_name: cluster.annotation(TLS_SERVER_NAME).map(str::to_owned),
+            proxy_url: cluster.annotation(PROXY_URL).map(str::to_owned),
+            credential,
+        })
+    }
+
+    async fn open(&self, id: &str, cluster: &Cluster, uid: &Uid) -> Result<Credential, Fault> {
+        let unreadable = |message: String| Fault::new(FaultReason::CredentialUnreadable, message);
+        let entry = self
+            .vault
+            .open(id)
+            .await
+            .map_err(|error| unreadable(format!("the credential cannot be opened: {error}")))?
+            .ok_or_else(|| unreadable("the credential is gone; register it again".into()))?;
+        let present = bound_of(cluster, Some(uid.clone()))
+            .map_err(|error| Fault::new(FaultReason::BadConfig, error.to_string()))?;
+        if entry.bound.uid.is_none() {
+            // A crash between the registry's answer and the binding: the id is unguessable, so the
+            // object that carries it is the one it was sealed for.
+            if (Bound {
+                uid: None,
+                ..present.clone()
+            }) == entry.bound
+            {
+                self.settle(id, uid)
+                    .await
+                    .map_err(|error| unreadable(error.to_string()))?;
+                return Ok(entry.credential);
+            }
+        } else if entry.bound == present {
+            return Ok(entry.credential);
+        }
+        let what = if entry.bound.uid != present.uid {
+            "another cluster"
+        } else if entry.bound.endpoints != present.endpoints {
+            "other addresses"
+        } else if entry.bound.ca_digest != present.ca_digest {
+            "another CA"
+        } else if entry.bound.proxy_url != present.proxy_url {
+            "another proxy"
+        } else {
+            "another TLS name"
+        };
+        Err(Fault::new(
+            FaultReason::CredentialUnbound,
+            format!(
+                "the credential was given for {what}; nothing was sent; give the credential again"
+            ),
+        ))
+    }
+
+    /// Unix milliseconds at which a cluster's credential ends, where it says so.
+    pub async fn expiries(&self) -> Result<Vec<(Uid, u64)>> {
+        let bounds = self.vault.bounds().await?;
+        Ok(bounds
+            .into_values()
+            .filter_map(|(b, at)| Some((b.uid?, at?)))
+            .collect())
+    }
+
+    /// Erases what no object refers to any more: leftovers of a crash between two writes.
+    pub async fn sweep(&self, referenced: &HashSet<String>) -> Result<usize> {
+        let now = self.world.now_ms();
+        let mut erased = 0;
+        for id in self.vault.bounds().await?.into_keys() {
+            if referenced.contains(&id) {
+                continue;
+            }
+            let is_old = match self.vault.open(&id).await {
+                Ok(Some(entry)) => now.saturating_sub(entry.created_ms) > ORPHAN_MS,
+                Ok(None) => false,
+                // Unreadable without the key: kept, the key may come back.
+                Err(_) => false,
+            };
+            if is_old {
+                self.vault.erase(&id).await?;
+                erased += 1;
+            }
+        }
+        Ok(erased)
+    }
+}
+
+/// A reference that is not ours: to a Secret of a central cluster.
+fn foreign_reference(cluster: &Cluster) -> Result<(), Fault> {
+    let controller = cluster
+        .object()
+        .get("spec")
+        .and_then(|s| s.get("authInfo"))
+        .and_then(|a| a.get("controller"));
+    let Some(kind) = controller
+        .and_then(|c| c.get("kind"))
+        .and_then(Value::as_str)
+    else {
+        return Ok(());
+    };
+    if kind.is_empty() || kind == REFERENCE_KIND {
+        return Ok(());
+    }
+    Err(Fault::new(
+        FaultReason::CredentialUnreadable,
+        format!(
+            "spec.authInfo.controller refers to a {}, which needs a central cluster; give the credential inline",
+            kind.escape_debug()
+        ),
+    ))
+}
+
+/// What a credential for this object is bound to.
+fn bound_of(cluster: &Cluster, uid: Option<Uid>) -> Result<Bound> {
+    let mut endpoints: Vec<String> = cluster.endpoints()?.into_iter().map(|e| e.url).collect();
+    endpoints.sort();
+    let ca_digest = cluster.ca()?.map(|pem| {
+        let digest = Sha256::digest(pem.as_bytes());
+        format!(
+            "sha256:{}",
+            digest
+                .iter()
+                .map(|b| format!("{b:02x}"))
+                .collect::<String>()
+        )
+    });
+    Ok(Bound {
+        uid,
+        endpoints,
+        ca_digest,
+        tls_server_name: cluster.annotation(TLS_SERVER_NAME).map(str::to_owned),
+        proxy_url: cluster.annotation(PROXY_URL).map(str::to_owned),
+    })
+}
+
+/// When a credential says that it ends: a JWT's `exp`, a certificate's `notAfter`.
+fn expires_ms(credential: &Credential) -> Option<u64> {
+    let seconds = match credential {
+        Credential::Token(token) => {
+            let payload = token.expose().split('.').nth(1)?;
+            let json = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+            serde_json::from_slice::<Value>(&json)
+                .ok()?
+                .get("exp")?
+                .as_u64()?
+        }
+        Credential::ClientCertificate { certificate, .. } => {
+            let block = Pem::iter_from_buffer(certificate.as_bytes()).next()?.ok()?;
+            let end = block.parse_x509().ok()?.validity().not_after.timestamp();
+            u64::try_from(end).ok()?
+        }
+        Credential::Basic { .. } => return None,
+    };
+    seconds.checked_mul(1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        flows::fakes::{FakeWorld, MemoryVault},
+        words::Secret,
+    };
+
+    fn cluster(server: &str, id: Option<&str>) -> Cluster {
+        let value = serde_json::json!({"name": "e", "server": server});
+        let mut object = input::read(value, None, input::Unknown::Refuse)
+            .unwrap()
+            .object;
+        input::set_reference(&mut object, id, true);
+        Cluster::from_object(object).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_credential_goes_only_where_it_was_given_for() {
+        let vault = Arc::new(MemoryVault::default());
+        let custody = Custody::new(vault, Arc::new(FakeWorld::default()));
+        let uid: Uid = "u1".parse().unwrap();
+        let token = Credential::Token(Secret::new("s3cret".into()));
+        let id = custody
+            .take(token.clone(), cluster("a:1", None).object(), None)
+            .await
+            .unwrap();
+        custody.settle(&id, &uid).await.unwrap();
+
+        let member = custody
+            .member(&cluster("a:1", Some(&id)), &uid)
+            .await
+            .unwrap();
+        assert_eq!(member.credential, Some(token));
+        let reason = |result: Result<Member, Fault>| result.unwrap_err().reason;
+        let moved = custody.member(&cluster("b:1", Some(&id)), &uid).await;
+        assert_eq!(reason(moved), FaultReason::CredentialUnbound);
+        let namesake = custody
+            .member(&cluster("a:1", Some(&id)), &"u2".parse().unwrap())
+            .await;
+        assert_eq!(reason(namesake), FaultReason::CredentialUnbound);
+        custody.release(&id).await.unwrap();
+        let gone = custody.member(&cluster("a:1", Some(&id)), &uid).await;
+        assert_eq!(reason(gone), FaultReason::CredentialUnreadable);
+    }
+
+    #[test]
+    fn a_token_says_when_it_ends() {
+        let token = format!("h.{}.s", URL_SAFE_NO_PAD.encode(r#"{"exp":1700000000}"#));
+        assert_eq!(
+            expires_ms(&Credential::Token(Secret::new(token))),
+            Some(1_700_000_000_000)
+        );
+        assert_eq!(
+            expires_ms(&Credential::Token(Secret::new("opaque".into()))),
+            None
+        );
+    }
+}

@@ -1,0 +1,240 @@
+//! Looking at members: one look at a time per member, shared by everybody who asks meanwhile.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use serde_json::Map;
+use tokio::sync::Semaphore;
+
+use super::{
+    custody::Custody,
+    health::one_line,
+    mirror::{Entry, Mirror},
+};
+use crate::{
+    error::{Error, FailureKind},
+    ports::{Call, Outbound, Prober, World},
+    words::{Depth, Fault, Observation, Rules, Uid, Verdict},
+};
+
+/// Host requests of the background at once; members whose last look failed take at most half.
+const PLACES: usize = 256;
+
+/// Who wants the look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Somebody waits: passes an open breaker, is not damped.
+    Live,
+    /// The background.
+    Background,
+}
+
+type Flight = Shared<BoxFuture<'static, Arc<Observation>>>;
+
+/// Looks at members over the prober.
+#[derive(Debug)]
+pub struct Looks {
+    prober: Arc<dyn Prober>,
+    outbound: Arc<dyn Outbound>,
+    custody: Custody,
+    mirror: Arc<Mirror>,
+    world: Arc<dyn World>,
+    flights: Mutex<HashMap<Uid, (Depth, Wanted, Flight)>>,
+    places: Semaphore,
+    sick_places: Semaphore,
+}
+
+impl Looks {
+    /// Over these ports.
+    pub fn new(
+        prober: Arc<dyn Prober>,
+        outbound: Arc<dyn Outbound>,
+        custody: Custody,
+        mirror: Arc<Mirror>,
+        world: Arc<dyn World>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            prober,
+            outbound,
+            custody,
+            mirror,
+            world,
+            flights: Mutex::default(),
+            places: Semaphore::new(PLACES),
+            sick_places: Semaphore::new(PLACES / 2),
+        })
+    }
+
+    /// One look at a member now; joins one that is under way if it asks for as much. What was seen
+    /// is in the mirror before this returns.
+    pub async fn look(
+        self: &Arc<Self>,
+        entry: &Entry,
+        depth: Depth,
+        deadline: Duration,
+        wanted: Wanted,
+    ) -> Arc<Observation> {
+        let flight = {
+            let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+            let joined = flights
+                .get(&entry.uid)
+                .filter(|(d, w, _)| *d >= depth && (*w == wanted || *w == Wanted::Live))
+                // One whose waiters all left stands still; it is not joined but replaced.
+                .filter(|(_, _, flight)| flight.strong_count().is_some_and(|n| n > 1))
+                .map(|(_, _, flight)| flight.clone());
+            joined.unwrap_or_else(|| {
+                let this = self.clone();
+                let entry = entry.clone();
+                let uid = entry.uid.clone();
+                let flight = async move {
+                    let seen = this.see(&entry, depth, deadline, wanted).await;
+                    let mut flights = this.flights.lock().unwrap_or_else(PoisonError::into_inner);
+                    flights.remove(&entry.uid);
+                    drop(flights);
+                    Arc::new(seen)
+                };
+                let flight = flight.boxed().shared();
+                flights.insert(uid, (depth, wanted, flight.clone()));
+                flight
+            })
+        };
+        // The look ends with whoever waits for it last; a longer deadline of the first is no reason
+        // for the second to wait.
+        match tokio::time::timeout(deadline, flight).await {
+            Ok(seen) => seen,
+            Err(_) => Arc::new(silent("Timeout", "no result within the deadline")),
+        }
+    }
+
+    /// Drops looks whose waiters all left.
+    pub fn tidy(&self) {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        flights.retain(|_, (_, _, flight)| flight.strong_count().is_some_and(|n| n > 1));
+    }
+
+    async fn see(
+        &self,
+        entry: &Entry,
+        depth: Depth,
+        deadline: Duration,
+        wanted: Wanted,
+    ) -> Observation {
+        let is_sick = entry.health.misses > 0;
+        let _places = match wanted {
+            Wanted::Live => None,
+            Wanted::Background => {
+                let sick = if is_sick {
+                    self.sick_places.acquire().await.ok()
+                } else {
+                    None
+                };
+                Some((sick, self.places.acquire().await.ok()))
+            }
+        };
+        let seen = match self.custody.member(&entry.cluster, &entry.uid).await {
+            Err(fault) => of_fault(&fault),
+            Ok(member) => {
+                let is_live = wanted == Wanted::Live;
+                let connection = self.outbound.connect(&member, Rules::Prober, is_live);
+                let call = if is_live {
+                    Call::client()
+                } else {
+                    Call::background()
+                };
+                match self
+                    .prober
+                    .probe(call.within(deadline), connection, depth)
+                    .await
+                {
+                    Ok(seen) => seen,
+                    // Our own trouble says nothing about the member: it is shown, not counted.
+                    Err(error) => {
+                        let seen = of_error(&error);
+                        self.record_trouble(entry, &seen);
+                        return seen;
+                    }
+                }
+            }
+        };
+        self.record(entry, &seen, depth, wanted);
+        seen
+    }
+
+    fn record_trouble(&self, entry: &Entry, seen: &Observation) {
+        let name = entry.cluster.name();
+        let Some(present) = self.mirror.get(name).filter(|e| e.uid == entry.uid) else {
+            return;
+        };
+        let mut health = present.health.as_ref().clone();
+        health.last_error = Some((seen.reason.clone(), seen.message.clone()));
+        self.mirror.observed(name, &entry.uid, health);
+    }
+
+    fn record(&self, entry: &Entry, seen: &Observation, depth: Depth, wanted: Wanted) {
+        let name = entry.cluster.name();
+        let Some(present) = self.mirror.get(name).filter(|e| e.uid == entry.uid) else {
+            return;
+        };
+        let is_same = is_same_connection(&present, entry);
+        if !is_same {
+            return;
+        }
+        let mut health = present.health.as_ref().clone();
+        health.observe(
+            seen,
+            depth,
+            self.world.now_ms(),
+            wanted == Wanted::Background,
+        );
+        self.mirror.observed(name, &entry.uid, health);
+    }
+}
+
+/// Whether two states of a cluster are reached in the same way.
+pub(super) fn is_same_connection(a: &Entry, b: &Entry) -> bool {
+    let of = |e: &Entry| {
+        let spec = e.cluster.object().get("spec").cloned();
+        let annotations = e.cluster.annotations();
+        let extra = [super::input::TLS_SERVER_NAME, super::input::PROXY_URL]
+            .map(|key| annotations.get(key).cloned());
+        (spec, extra)
+    };
+    a.uid == b.uid && (a.object_version == b.object_version || of(a) == of(b))
+}
+
+fn silent(reason: &str, message: &str) -> Observation {
+    Observation {
+        verdict: Verdict::Unreachable,
+        reason: reason.into(),
+        message: one_line(message),
+        status: Map::new(),
+    }
+}
+
+fn of_fault(fault: &Fault) -> Observation {
+    silent(fault.reason.reason(), &fault.message)
+}
+
+fn of_error(error: &Error) -> Observation {
+    let reason = match error {
+        Error::Plugin(failure) => match failure.kind {
+            FailureKind::Limit { .. } => "PluginLimit",
+            FailureKind::Trap | FailureKind::Contract => "PluginTrap",
+        },
+        Error::NoPlugin { .. } => "NoProber",
+        Error::Timeout(_) => "PluginLimit",
+        Error::Busy { .. } => "Busy",
+        _ => "Internal",
+    };
+    Observation {
+        verdict: Verdict::Unknown,
+        ..silent(reason, &error.to_string())
+    }
+}

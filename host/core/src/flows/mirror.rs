@@ -1,0 +1,607 @@
+//! The registry's content in memory, as an API server's watch cache keeps it.
+//!
+//! One rising decimal `resourceVersion` is minted here for changes of objects and of their status
+//! alike; it is mapped to the registry's own opaque revision. Lists and pages are persistent
+//! snapshots, so a page never sees half of a later change; watches replay a bounded ring of events.
+//!
+//! # Invariants
+//! - A writer reads its own write: [`Mirror::wrote`] applies the registry's answer at once, and an
+//!   older event that is still under way does not undo it.
+//! - An event's number is larger than every number given out before, also before a restart: numbers
+//!   are taken from blocks that the store reserved durably.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    ops::Bound,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use imbl::OrdMap;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::health::Health;
+use crate::{
+    error::{Error, Result},
+    ports::Object,
+    words::{Cluster, ClusterName, Selector, Uid},
+};
+
+/// Events kept for watches; older ones are answered with 410.
+const MAX_EVENTS: usize = 10_000;
+/// Revisions remembered per name, to tell an old event from a new one.
+const MAX_SEEN: usize = 16;
+/// Snapshots kept for `continue` tokens.
+const MAX_SNAPSHOTS: usize = 128;
+
+/// One cluster as the mirror knows it. Shared; never changed in place.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The object as the registry has it.
+    pub cluster: Cluster,
+    /// Its uid, or its name where the registry keeps none.
+    pub uid: Uid,
+    /// The registry's revision.
+    pub revision: String,
+    /// The number of the last change of the object itself.
+    pub object_version: u64,
+    /// The number of the last change of object or status.
+    pub version: u64,
+    /// What was last seen of the member.
+    pub health: Arc<Health>,
+}
+
+/// What happened to a cluster.
+#[derive(Debug, Clone)]
+pub struct MirrorEvent {
+    /// Its number.
+    pub version: u64,
+    /// The state before, absent when it was added.
+    pub before: Option<Arc<Entry>>,
+    /// The state after, absent when it was deleted.
+    pub after: Option<Arc<Entry>>,
+    /// The last state, with this event's number; what a deleted event shows.
+    pub shown: Arc<Entry>,
+}
+
+/// A list or a page of one.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Sorted by name.
+    pub items: Vec<Arc<Entry>>,
+    /// The number of the snapshot.
+    pub version: u64,
+    /// For the next page.
+    pub next: Option<String>,
+    /// How many follow.
+    pub remaining: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    entries: OrdMap<ClusterName, Arc<Entry>>,
+    version: u64,
+    /// Numbers up to here are reserved.
+    reserved: u64,
+    /// Events after this number can be replayed.
+    floor: u64,
+    events: VecDeque<Arc<MirrorEvent>>,
+    seen: HashMap<ClusterName, Seen>,
+    snapshots: VecDeque<(u64, OrdMap<ClusterName, Arc<Entry>>)>,
+    synced: Synced,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    revisions: VecDeque<String>,
+    /// A local write whose event has not come yet.
+    awaited: Option<String>,
+}
+
+/// How far the mirror can be trusted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Synced {
+    /// Whether the registry was read since the start of its plugin.
+    pub is_synced: bool,
+    /// Unix milliseconds of the last word from the registry; 0 = never.
+    pub heard_ms: u64,
+    /// Why the registry is away.
+    pub problem: Option<String>,
+}
+
+/// The mirror. Every method is short and takes one lock; none waits.
+#[derive(Debug)]
+pub struct Mirror {
+    state: Mutex<State>,
+    latest: watch::Sender<u64>,
+}
+
+impl Mirror {
+    /// An empty mirror that takes its numbers from `first..first + reserved`.
+    pub fn new(first: u64, reserved: u64) -> Self {
+        Self {
+            state: Mutex::new(State {
+                entries: OrdMap::new(),
+                version: first,
+                reserved: first.saturating_add(reserved),
+                floor: first,
+                events: VecDeque::new(),
+                seen: HashMap::new(),
+                snapshots: VecDeque::new(),
+                synced: Synced::default(),
+            }),
+            latest: watch::channel(first).0,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic in here is a bug of ours; the state itself is whole after every statement.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many numbers are left of the reserved ones.
+    pub fn numbers_left(&self) -> u64 {
+        let state = self.lock();
+        state.reserved.saturating_sub(state.version)
+    }
+
+    /// A further block that the store reserved.
+    pub fn add_numbers(&self, first: u64, count: u64) {
+        let mut state = self.lock();
+        state.reserved = first.saturating_add(count).max(state.reserved);
+        state.version = state.version.max(first);
+    }
+
+    /// Takes in what the store kept, before the registry is asked.
+    pub fn load(&self, entries: Vec<Entry>, heard_ms: u64) {
+        let mut state = self.lock();
+        for entry in entries {
+            state.version = state.version.max(entry.version);
+            state
+                .entries
+                .insert(entry.cluster.name().clone(), Arc::new(entry));
+        }
+        state.floor = state.version;
+        state.synced.heard_ms = heard_ms;
+        let version = state.version;
+        drop(state);
+        self.latest.send_replace(version);
+    }
+
+    /// Replaces the whole content by a fresh list: what differs becomes events.
+    pub fn replace(&self, objects: Vec<Object>, now_ms: u64) {
+        let mut state = self.lock();
+        state.seen.clear();
+        let gone: Vec<ClusterName> = {
+            let kept: std::collections::HashSet<&ClusterName> =
+                objects.iter().map(|o| o.cluster.name()).collect();
+            state
+                .entries
+                .keys()
+                .filter(|name| !kept.contains(name))
+                .cloned()
+                .collect()
+        };
+        for name in gone {
+            state.remove(&name, None);
+        }
+        for object in objects {
+            state.store(object);
+        }
+        state.synced = Synced {
+            is_synced: true,
+            heard_ms: now_ms,
+            problem: None,
+        };
+        self.announce(state);
+    }
+
+    /// Forgets every event, so that watches and pages from before end with 410: after a swap.
+    pub fn cut(&self) {
+        let mut state = self.lock();
+        state.version = state.version.saturating_add(1);
+        state.floor = state.version;
+        state.events.clear();
+        state.snapshots.clear();
+        self.announce(state);
+    }
+
+    /// A stored event of the registry's watch.
+    pub fn stored(&self, object: Object, now_ms: u64) {
+        let mut state = self.lock();
+        state.synced.heard_ms = now_ms;
+        if state.is_news(object.cluster.name(), &object.revision) {
+            state.store(object);
+        }
+        self.announce(state);
+    }
+
+    /// A deleted event of the registry's watch.
+    pub fn deleted(&self, object: Object, now_ms: u64) {
+        let mut state = self.lock();
+        state.synced.heard_ms = now_ms;
+        if state.is_news(object.cluster.name(), &object.revision) {
+            state.remove(&object.cluster.name().clone(), Some(object.cluster));
+        }
+        self.announce(state);
+    }
+
+    /// The registry was heard (a bookmark).
+    pub fn heard(&self, now_ms: u64) {
+        self.lock().synced.heard_ms = now_ms;
+    }
+
+    /// The registry is away.
+    pub fn lost(&self, problem: String) {
+        self.lock().synced.problem = Some(problem);
+    }
+
+    /// How far this can be trusted.
+    pub fn synced(&self) -> Synced {
+        self.lock().synced.clone()
+    }
+
+    /// The registry's answer to a write of ours, visible from now on.
+    pub fn wrote(&self, object: Object) -> Option<Arc<Entry>> {
+        let mut state = self.lock();
+        let name = object.cluster.name().clone();
+        if state.await_event(&name, &object.revision) {
+            state.store(object);
+        }
+        let entry = state.entries.get(&name).cloned();
+        self.announce(state);
+        entry
+    }
+
+    /// The registry's answer to a delete of ours.
+    pub fn erased(&self, object: &Object) {
+        let mut state = self.lock();
+        let name = object.cluster.name().clone();
+        if state.await_event(&name, &object.revision) {
+            state.remove(&name, None);
+        }
+        self.announce(state);
+    }
+
+    /// A new look at a member; ignored when the cluster is gone or another of the same name.
+    /// An event is made only when something that people act on changed.
+    pub fn observed(&self, name: &ClusterName, uid: &Uid, health: Health) {
+        let mut state = self.lock();
+        let Some(entry) = state.entries.get(name).filter(|e| e.uid == *uid).cloned() else {
+            return;
+        };
+        let is_change = entry.health.differs(&health);
+        let mut new = Entry::clone(&entry);
+        new.health = Arc::new(health);
+        if is_change {
+            state.event(Some(entry), Some(new));
+        } else {
+            state.entries.insert(name.clone(), Arc::new(new));
+        }
+        self.announce(state);
+    }
+
+    fn announce(&self, state: MutexGuard<'_, State>) {
+        let version = state.version;
+        drop(state);
+        self.latest.send_if_modified(|latest| {
+            let is_newer = version > *latest;
+            *latest = version.max(*latest);
+            is_newer
+        });
+    }
+
+    /// One entry.
+    pub fn get(&self, name: &ClusterName) -> Option<Arc<Entry>> {
+        self.lock().entries.get(name).cloned()
+    }
+
+    /// Everything, and the number it is of.
+    pub fn all(&self) -> (Vec<Arc<Entry>>, u64) {
+        let state = self.lock();
+        let (entries, version) = (state.entries.clone(), state.version);
+        drop(state);
+        (entries.values().cloned().collect(), version)
+    }
+
+    /// A list of what `keep` selects, whole or a page of `limit`.
+    ///
+    /// # Errors
+    /// `Malformed` for a `next` that we never gave out, `Expired` for one whose snapshot is gone.
+    pub fn list(
+        &self,
+        limit: Option<usize>,
+        next: Option<&str>,
+        keep: impl Fn(&Entry) -> bool,
+    ) -> Result<Listed> {
+        let (snapshot, version, after) = match next {
+            None => {
+                let mut state = self.lock();
+                let (entries, version) = (state.entries.clone(), state.version);
+                if limit.is_some() && state.snapshots.back().is_none_or(|(v, _)| *v != version) {
+                    state.snapshots.push_back((version, entries.clone()));
+                    if state.snapshots.len() > MAX_SNAPSHOTS {
+                        state.snapshots.pop_front();
+                    }
+                }
+                (entries, version, None)
+            }
+            Some(token) => {
+                let (version, name) = token
+                    .split_once(':')
+                    .and_then(|(v, n)| {
+                        Some((v.parse::<u64>().ok()?, n.parse::<ClusterName>().ok()?))
+                    })
+                    .ok_or_else(|| Error::Malformed("continue: not a token of ours".into()))?;
+                let state = self.lock();
+                let found = state.snapshots.iter().find(|(v, _)| *v == version);
+                let (_, entries) = found.ok_or_else(|| {
+                    Error::Expired("continue: the list it belongs to is gone; list again".into())
+                })?;
+                (entries.clone(), version, Some(name))
+            }
+        };
+        let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let range = snapshot.range::<_, ClusterName>((start, Bound::Unbounded));
+        let mut selected = range.map(|(_, entry)| entry).filter(|entry| keep(entry));
+        let Some(limit) = limit else {
+            let items = selected.cloned().collect();
+            return Ok(Listed {
+                items,
+                version,
+                next: None,
+                remaining: 0,
+            });
+        };
+        let items: Vec<_> = selected.by_ref().take(limit).cloned().collect();
+        let remaining = selected.count();
+        let next = (remaining > 0)
+            .then(|| {
+                items
+                    .last()
+                    .map(|last| format!("{version}:{}", last.cluster.name()))
+            })
+            .flatten();
+        Ok(Listed {
+            items,
+            version,
+            next,
+            remaining,
+        })
+    }
+
+    /// A cursor over events after `version`; without one, over events from now on.
+    ///
+    /// # Errors
+    /// `Expired` when events after `version` are no longer all here, or it was never given out.
+    pub fn watch(self: &Arc<Self>, version: Option<u64>) -> Result<Cursor> {
+        let state = self.lock();
+        let at = version.unwrap_or(state.version);
+        if at < state.floor || at > state.version {
+            return Err(expired(at));
+        }
+        drop(state);
+        Ok(Cursor {
+            mirror: self.clone(),
+            at,
+            latest: self.latest.subscribe(),
+        })
+    }
+
+    /// The number of the last change.
+    pub fn version(&self) -> u64 {
+        self.lock().version
+    }
+}
+
+fn expired(at: u64) -> Error {
+    Error::Expired(format!(
+        "resourceVersion {at} is too old, or from before a swap; list again"
+    ))
+}
+
+impl State {
+    fn mint(&mut self) -> u64 {
+        self.version = self.version.saturating_add(1);
+        self.version
+    }
+
+    /// Whether an event of the watch is newer than what is known.
+    fn is_news(&mut self, name: &ClusterName, revision: &str) -> bool {
+        let seen = self.seen.entry(name.clone()).or_default();
+        seen.push(revision);
+        match &seen.awaited {
+            Some(awaited) if awaited == revision => {
+                seen.awaited = None;
+                false
+            }
+            Some(_) => false,
+            None => true,
+        }
+    }
+
+    /// Whether a local write is to be applied: false when its event was here before its answer.
+    fn await_event(&mut self, name: &ClusterName, revision: &str) -> bool {
+        let seen = self.seen.entry(name.clone()).or_default();
+        if seen.revisions.iter().any(|r| r == revision) {
+            return false;
+        }
+        let is_present = self
+            .entries
+            .get(name)
+            .is_some_and(|e| e.revision == revision);
+        if !is_present {
+            seen.awaited = Some(revision.to_owned());
+        }
+        true
+    }
+
+    fn store(&mut self, object: Object) {
+        let Object { cluster, revision } = object;
+        let name = cluster.name().clone();
+        let uid = cluster.uid().or_else(|| name.as_str().parse().ok());
+        let Some(uid) = uid else { return };
+        let before = self.entries.get(&name).cloned();
+        if let Some(entry) = before.as_ref().filter(|e| e.uid == uid) {
+            if same_but_status(&entry.cluster, &cluster) {
+                // The write-back of our own conditions, or nothing at all: no event.
+                let mut new = Entry::clone(entry);
+                (new.cluster, new.revision) = (cluster, revision);
+                self.entries.insert(name, Arc::new(new));
+                return;
+            }
+            let mut new = Entry::clone(entry);
+            (new.cluster, new.revision) = (cluster, revision);
+            new.object_version = self.version.saturating_add(1);
+            self.event(before, Some(new));
+            return;
+        }
+        if before.is_some() {
+            self.remove(&name, None);
+        }
+        let version = self.version.saturating_add(1);
+        let health = Arc::new(Health::default());
+        let new = Entry {
+            cluster,
+            uid,
+            revision,
+            object_version: version,
+            version,
+            health,
+        };
+        self.event(None, Some(new));
+    }
+
+    fn remove(&mut self, name: &ClusterName, last: Option<Cluster>) {
+        let Some(before) = self.entries.get(name).cloned() else {
+            return;
+        };
+        let before = match last {
+            Some(cluster) => Arc::new(Entry {
+                cluster,
+                ..Entry::clone(&before)
+            }),
+            None => before,
+        };
+        self.event(Some(before), None);
+    }
+
+    /// Records a change and applies it.
+    fn event(&mut self, before: Option<Arc<Entry>>, after: Option<Entry>) {
+        let version = self.mint();
+        let after = after.map(|entry| Arc::new(Entry { version, ..entry }));
+        let shown = match (&after, &before) {
+            (Some(after), _) => after.clone(),
+            (None, Some(before)) => Arc::new(Entry {
+                version,
+                ..Entry::clone(before)
+            }),
+            (None, None) => return,
+        };
+        let name = shown.cluster.name().clone();
+        match &after {
+            Some(entry) => self.entries.insert(name, entry.clone()),
+            None => self.entries.remove(&name),
+        };
+        self.events.push_back(Arc::new(MirrorEvent {
+            version,
+            before,
+            after,
+            shown,
+        }));
+        while self.events.len() > MAX_EVENTS {
+            if let Some(oldest) = self.events.pop_front() {
+                self.floor = oldest.version;
+            }
+        }
+    }
+}
+
+impl Seen {
+    fn push(&mut self, revision: &str) {
+        self.revisions.push_back(revision.to_owned());
+        if self.revisions.len() > MAX_SEEN {
+            self.revisions.pop_front();
+        }
+    }
+}
+
+/// Compares what people wrote: not the status, and none of the fields a server keeps for itself.
+fn same_but_status(a: &Cluster, b: &Cluster) -> bool {
+    fn strip(cluster: &Cluster) -> serde_json::Map<String, Value> {
+        let mut object = cluster.object().clone();
+        object.remove("status");
+        if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+            metadata.remove("resourceVersion");
+            metadata.remove("managedFields");
+        }
+        object
+    }
+    strip(a) == strip(b)
+}
+
+/// Follows the mirror. Dropping it ends the watch; it holds no events itself.
+#[derive(Debug)]
+pub struct Cursor {
+    mirror: Arc<Mirror>,
+    at: u64,
+    latest: watch::Receiver<u64>,
+}
+
+impl Cursor {
+    /// The next events, in order, each once; waits for one.
+    ///
+    /// # Errors
+    /// `Expired` when the reader fell behind the ring; the last answer then.
+    pub async fn next(&mut self) -> Result<Vec<Arc<MirrorEvent>>> {
+        loop {
+            self.latest.borrow_and_update();
+            {
+                let state = self.mirror.lock();
+                if self.at < state.floor {
+                    return Err(expired(self.at));
+                }
+                let start = state.events.partition_point(|e| e.version <= self.at);
+                let events: Vec<_> = state.events.iter().skip(start).take(256).cloned().collect();
+                if let Some(last) = events.last() {
+                    self.at = last.version;
+                    return Ok(events);
+                }
+            }
+            if self.latest.changed().await.is_err() {
+                return Err(Error::unavailable("the gateway is shutting down"));
+            }
+        }
+    }
+
+    /// The number up to which everything was delivered.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+}
+
+/// How an event looks through a selection: moving into it is an addition, out of it a deletion.
+pub fn through(
+    event: &MirrorEvent,
+    sees: impl Fn(&Entry) -> bool,
+) -> Option<(&'static str, Arc<Entry>)> {
+    let was = event.before.as_deref().is_some_and(&sees);
+    let is = event.after.as_deref().is_some_and(&sees);
+    match (was, is) {
+        (false, true) => Some(("ADDED", event.shown.clone())),
+        (true, true) => Some(("MODIFIED", event.shown.clone())),
+        (true, false) => Some(("DELETED", event.shown.clone())),
+        (false, false) => None,
+    }
+}
+
+impl Entry {
+    /// Whether a selector selects it.
+    pub fn is_selected_by(&self, selector: &Selector) -> bool {
+        selector.is_empty() || selector.matches(&self.cluster.labels())
+    }
+}
+
+#[cfg(test)]
+#[path = "mirror_tests.rs"]
+mod tests;

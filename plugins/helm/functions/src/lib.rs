@@ -1,0 +1,50 @@
+//! Every function Helm gives to templates besides Go's own: sprig's 209 and Helm's.
+//!
+//! Pure: clock, randomness, keys and the cluster come in through [`Environment`]. Names, results and
+//! error texts are those of sprig 3.3.0 and Helm 4.3.1; results that would take the memory are refused.
+
+mod args;
+mod codes;
+pub mod dates;
+mod durations;
+mod environment;
+mod go;
+mod helm;
+mod lists;
+mod logic;
+mod maps;
+mod merge;
+mod numbers;
+mod regexes;
+mod text;
+mod time;
+mod time_methods;
+mod version_values;
+pub mod versions;
+
+use std::rc::Rc;
+
+use helm_template::Functions;
+
+pub use environment::{Environment, EnvironmentError, KeyAlgorithm, SignatureScheme};
+pub use helm::{MESSAGE_END, MESSAGE_START};
+pub use regexes::Pattern;
+pub use time::TimeValue;
+pub use version_values::VersionValue;
+
+/// All functions, for one rendering: `include` counts in it how deep names are nested.
+pub fn functions(environment: &Rc<dyn Environment>) -> Functions {
+    let mut functions = Functions::new();
+    codes::register(&mut functions);
+    durations::register(&mut functions);
+    helm::register(&mut functions, environment);
+    lists::register(&mut functions);
+    logic::register(&mut functions);
+    maps::register(&mut functions);
+    numbers::register(&mut functions, environment);
+    regexes::register(&mut functions);
+    text::register(&mut functions);
+    time::register(&mut functions, environment);
+    version_values::register(&mut functions);
+    functions
+}

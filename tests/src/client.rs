@@ -94,7 +94,6 @@ impl Client {
     }
 
     /// A request to build on: path and query after the base, token included.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.inner.request(method, format!("{}{path}", self.base));
         match &self.token {

@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
@@ -50,6 +50,34 @@ impl Process {
             child: spawn(command).with_context(|| format!("start {name}"))?,
             log: log.to_path_buf(),
         })
+    }
+
+    /// Starts a program with no stdin, stderr appended to the file `log`, and stdout for the caller, who must read it.
+    ///
+    /// # Errors
+    /// When the file or the program cannot be opened.
+    pub fn start_piped(
+        name: &str,
+        mut command: Command,
+        log: &Path,
+    ) -> Result<(Self, ChildStdout)> {
+        let err = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("open {}", log.display()))?;
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(err);
+        let mut child = spawn(command).with_context(|| format!("start {name}"))?;
+        let stdout = child.stdout.take();
+        let process = Self {
+            name: name.to_owned(),
+            child,
+            log: log.to_path_buf(),
+        };
+        Ok((process, stdout.context("a child without stdout")?))
     }
 
     /// The process's number.

@@ -1,0 +1,148 @@
+//! `cargo xtask demo`: real clusters behind a gateway, until Ctrl-C.
+#![allow(clippy::print_stdout, reason = "speaks to the person at the terminal")]
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use optikon_tests::{Cluster, Gateway, Testbed, manifests};
+use optikon_xtask::folders::Folders;
+use optikon_xtask::say;
+
+/// Starts clusters and a gateway that knows them.
+#[derive(Parser)]
+struct Args {
+    /// How many clusters.
+    #[arg(long, default_value_t = 2)]
+    clusters: u16,
+    /// Where the gateway listens.
+    #[arg(long, default_value = "127.0.0.1:7700")]
+    listen: String,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let args = Args::parse();
+    let stopped = tokio::signal::ctrl_c();
+    tokio::pin!(stopped);
+    // Whatever is running when Ctrl-C comes ends with its owner.
+    tokio::select! {
+        asked = &mut stopped => asked.context("wait for Ctrl-C"),
+        outcome = show(&args) => outcome,
+    }?;
+    println!();
+    say("everything is stopped");
+    Ok(())
+}
+
+async fn show(args: &Args) -> Result<()> {
+    let folders = Folders::here();
+    let testbed = Testbed::start().await?;
+    let mut clusters = Vec::new();
+    for number in 1..=args.clusters {
+        clusters.push(start_cluster(&testbed, number).await?);
+    }
+    let data = folders.target.join("demo").join("data");
+    if data.exists() {
+        // The members of the last demo are gone for ever.
+        std::fs::remove_dir_all(&data).with_context(|| format!("remove {}", data.display()))?;
+    }
+    say(format_args!("the gateway, on {}", args.listen));
+    let gateway = Gateway::builder()
+        .listen(&args.listen)
+        .data_folder(&data)
+        .start()
+        .await?;
+    for (cluster, number) in clusters.iter().zip(1..) {
+        register(&gateway, cluster, number).await?;
+    }
+    explain(&folders, &testbed, &gateway, &clusters)?;
+    std::future::pending().await
+}
+
+async fn start_cluster(testbed: &Testbed, number: u16) -> Result<Cluster> {
+    let name = format!("edge-{number}");
+    say(format_args!(
+        "cluster {name}: API server, controllers, {number} nodes by kwok"
+    ));
+    let cluster = testbed
+        .cluster(&name)
+        .controllers()
+        .nodes(u32::from(number))
+        .start()
+        .await?;
+    cluster.create_namespace("shop").await?;
+    for workload in manifests::one_of_each("shop") {
+        cluster.create(&workload).await?;
+        cluster.wait_for_workload(&workload).await?;
+    }
+    Ok(cluster)
+}
+
+async fn register(gateway: &Gateway, cluster: &Cluster, number: u8) -> Result<()> {
+    let region = char::from(b'a' + (number - 1) % 26);
+    say(format_args!("optikon cluster add {}", cluster.name()));
+    let ca = text(&cluster.ca_file())?;
+    let token = text(&cluster.write_file("token", cluster.admin_token())?)?;
+    let label = format!("region={region}");
+    gateway
+        .run_ok(&[
+            "cluster",
+            "add",
+            cluster.name(),
+            "--server",
+            cluster.server(),
+            "--ca",
+            &ca,
+            "--token-file",
+            &token,
+            "--label",
+            "env=demo",
+            "--label",
+            &label,
+        ])
+        .await
+        .map(drop)
+}
+
+fn explain(
+    folders: &Folders,
+    testbed: &Testbed,
+    gateway: &Gateway,
+    clusters: &[Cluster],
+) -> Result<()> {
+    let binary = folders.gateway_binary();
+    let bin = binary.parent().context("the gateway lies in no folder")?;
+    println!();
+    println!("In another terminal:");
+    println!();
+    println!(
+        "export PATH=\"{}:{}:$PATH\"",
+        bin.display(),
+        testbed.programs().display()
+    );
+    println!("export OPTIKON_SERVER={}", gateway.url()?);
+    println!(
+        "export OPTIKON_TOKEN_FILE=\"{}\"",
+        gateway.token_file().display()
+    );
+    println!();
+    println!("optikon cluster list");
+    println!("optikon cluster get edge-1");
+    for cluster in clusters {
+        println!(
+            "kubectl --kubeconfig \"{}\" get nodes    # {} itself",
+            cluster.kubeconfig_file().display(),
+            cluster.name()
+        );
+    }
+    println!();
+    println!("Ctrl-C stops all of it.");
+    Ok(())
+}
+
+fn text(path: &Path) -> Result<String> {
+    path.to_str()
+        .map(ToOwned::to_owned)
+        .with_context(|| format!("{} is no UTF-8", path.display()))
+}

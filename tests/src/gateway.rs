@@ -1,0 +1,436 @@
+//! The gateway as a process: the built binary, a data folder of its own, a port it chooses itself.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use optikon_xtask::commands::run::build_gateway;
+use optikon_xtask::folders::Folders;
+use optikon_xtask::plugins;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::process::Process;
+use crate::scratch;
+
+/// The first start compiles every plugin, which takes minutes in a debug build on a loaded machine.
+const START: Duration = Duration::from_secs(300);
+/// Twice what the gateway promises for its end.
+const STOP: Duration = Duration::from_secs(60);
+
+/// What a gateway is started with.
+#[derive(Debug)]
+pub struct Builder {
+    data: Option<PathBuf>,
+    plugins: Option<PathBuf>,
+    listen: String,
+    config: Option<String>,
+    arguments: Vec<String>,
+    variables: BTreeMap<String, String>,
+    is_dev: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            data: None,
+            plugins: None,
+            listen: "127.0.0.1:0".to_owned(),
+            config: None,
+            arguments: Vec::new(),
+            variables: BTreeMap::new(),
+            is_dev: true,
+        }
+    }
+}
+
+impl Builder {
+    /// A data folder that outlives this gateway. Without one, it has its own.
+    #[must_use]
+    pub fn data_folder(mut self, folder: &Path) -> Self {
+        self.data = Some(folder.to_path_buf());
+        self
+    }
+
+    /// Other plugins than the shipped ones.
+    #[must_use]
+    pub fn plugins_folder(mut self, folder: &Path) -> Self {
+        self.plugins = Some(folder.to_path_buf());
+        self
+    }
+
+    /// Another address than 127.0.0.1 with a port of the system's choice.
+    #[must_use]
+    pub fn listen(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.listen);
+        self
+    }
+
+    /// The text of the configuration file.
+    #[must_use]
+    pub fn config(mut self, toml: &str) -> Self {
+        self.config = Some(toml.to_owned());
+        self
+    }
+
+    /// One more argument of `serve`.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// An environment variable.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Without `--dev`: members on loopback addresses are refused then.
+    #[must_use]
+    pub fn without_dev(mut self) -> Self {
+        self.is_dev = false;
+        self
+    }
+
+    /// Starts it and waits until it listens.
+    ///
+    /// # Errors
+    /// When it does not build or ends; the error shows the end of its log.
+    pub async fn start(self) -> Result<Gateway> {
+        let built = built()?;
+        let scratch = scratch::folder()?;
+        let place = Place {
+            program: built.program.clone(),
+            plugins: self.plugins.unwrap_or_else(|| built.plugins.clone()),
+            data: self.data.unwrap_or_else(|| scratch.path().join("data")),
+            log: scratch.path().join("gateway.log"),
+            config: scratch.path().join("config.toml"),
+            listen: self.listen,
+            has_config: self.config.is_some(),
+            arguments: self.arguments,
+            variables: self.variables,
+            is_dev: self.is_dev,
+        };
+        if let Some(text) = self.config {
+            fs::write(&place.config, text).context("write the configuration")?;
+        }
+        let running = place.start().await?;
+        Ok(Gateway {
+            running: Some(running),
+            place,
+            _scratch: scratch,
+        })
+    }
+}
+
+/// All that a restart needs.
+#[derive(Debug)]
+struct Place {
+    program: PathBuf,
+    plugins: PathBuf,
+    data: PathBuf,
+    log: PathBuf,
+    config: PathBuf,
+    listen: String,
+    has_config: bool,
+    arguments: Vec<String>,
+    variables: BTreeMap<String, String>,
+    is_dev: bool,
+}
+
+#[derive(Debug)]
+struct Running {
+    process: Process,
+    client: Client,
+    token: String,
+}
+
+impl Place {
+    async fn start(&self) -> Result<Running> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(["serve", "--listen", &self.listen, "--data-dir"])
+            .arg(&self.data)
+            .arg("--plugins-dir")
+            .arg(&self.plugins);
+        if self.has_config {
+            command.arg("--config").arg(&self.config);
+        }
+        if self.is_dev {
+            command.arg("--dev");
+        }
+        command.args(&self.arguments).envs(&self.variables);
+        let (process, stdout) = Process::start_piped("optikon serve", command, &self.log)?;
+        let base = listening(stdout)
+            .await
+            .with_context(|| format!("the gateway does not listen: {}", process.tail()))?;
+        let token = self.token()?;
+        // `--tls` leaves its authority there.
+        let ca = fs::read_to_string(self.data.join("tls").join("ca.crt")).ok();
+        Ok(Running {
+            client: Client::new(&base, ca.as_deref(), Some(&token))?,
+            process,
+            token,
+        })
+    }
+
+    fn token(&self) -> Result<String> {
+        let file = self.token_file();
+        let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+        Ok(text.trim_end().to_owned())
+    }
+
+    fn token_file(&self) -> PathBuf {
+        self.data.join("admin.token")
+    }
+}
+
+/// Reads the line that says where it listens; what follows on stdout is read and dropped, so that no pipe fills.
+async fn listening(stdout: ChildStdout) -> Result<String> {
+    let (sender, line) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(stdout).lines();
+        // The receiver may have given up; the rest is drained all the same.
+        let _ = sender.send(lines.next());
+        for _ in lines.map_while(Result::ok) {}
+    });
+    let line = tokio::time::timeout(START, line)
+        .await
+        .context("no line on stdout in time")?
+        .context("the reader of stdout is gone")?
+        .context("it ended")?
+        .context("read stdout")?;
+    line.strip_prefix("listening on ")
+        .map(ToOwned::to_owned)
+        .with_context(|| format!("the first line is {line:?}"))
+}
+
+/// A running gateway, or one that was stopped and may start again. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Gateway {
+    running: Option<Running>,
+    place: Place,
+    _scratch: TempDir,
+}
+
+impl Gateway {
+    /// What to start it with.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Starts one as it comes, in development mode with the shipped plugins.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start() -> Result<Self> {
+        Self::builder().start().await
+    }
+
+    fn running(&self) -> Result<&Running> {
+        self.running.as_ref().context("the gateway is stopped")
+    }
+
+    /// A client with the administrator's token.
+    ///
+    /// # Errors
+    /// When the gateway is stopped.
+    pub fn client(&self) -> Result<&Client> {
+        Ok(&self.running()?.client)
+    }
+
+    /// The administrator's token.
+    ///
+    /// # Errors
+    /// When the gateway is stopped.
+    pub fn token(&self) -> Result<&str> {
+        Ok(&self.running()?.token)
+    }
+
+    /// The file with that token.
+    #[must_use]
+    pub fn token_file(&self) -> PathBuf {
+        self.place.token_file()
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn data_folder(&self) -> &Path {
+        &self.place.data
+    }
+
+    /// Scheme, host and port.
+    ///
+    /// # Errors
+    /// When the gateway is stopped.
+    pub fn url(&self) -> Result<&str> {
+        Ok(self.running()?.client.base())
+    }
+
+    /// All that it logged, over restarts.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.place.log).unwrap_or_default()).into_owned()
+    }
+
+    /// The process's number.
+    ///
+    /// # Errors
+    /// When the gateway is stopped.
+    pub fn process(&self) -> Result<u32> {
+        Ok(self.running()?.process.id())
+    }
+
+    /// A command of its CLI that speaks to it as administrator.
+    ///
+    /// # Errors
+    /// When the gateway is stopped.
+    pub fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new(&self.place.program);
+        command
+            .args(arguments)
+            .env("OPTIKON_SERVER", self.url()?)
+            .env("OPTIKON_TOKEN_FILE", self.token_file())
+            .stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// Runs a command of its CLI to the end, whatever its exit code.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn run(&self, arguments: &[&str]) -> Result<std::process::Output> {
+        let mut command = self.command(arguments)?;
+        Ok(tokio::task::spawn_blocking(move || command.output()).await??)
+    }
+
+    /// Runs a command of its CLI and returns its stdout.
+    ///
+    /// # Errors
+    /// When it fails; the error shows its stderr.
+    pub async fn run_ok(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.run(arguments).await?;
+        if !output.status.success() {
+            bail!(
+                "optikon {}: {}: {}",
+                arguments.join(" "),
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Kills it at once (SIGKILL).
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn kill(&mut self) -> Result<()> {
+        if let Some(mut running) = self.running.take() {
+            running.process.kill()?;
+        }
+        Ok(())
+    }
+
+    /// Asks it to end (SIGTERM) and waits for it.
+    ///
+    /// # Errors
+    /// When it does not end, or is stopped already.
+    pub async fn stop(&mut self) -> Result<ExitStatus> {
+        let mut running = self.running.take().context("the gateway is stopped")?;
+        running.process.terminate(STOP).await
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// When it is stopped.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.running()?.process.signal(signal)
+    }
+
+    /// Starts it again with the same data, after [`Gateway::kill`] or [`Gateway::stop`]. With port 0 it may listen
+    /// elsewhere.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_again(&mut self) -> Result<()> {
+        self.kill()?;
+        self.running = Some(self.place.start().await?);
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Built {
+    program: PathBuf,
+    plugins: PathBuf,
+}
+
+/// The binary and the plugins: what `OPTIKON_BIN` and `OPTIKON_PLUGINS` name, else built now, once per test process.
+fn built() -> Result<&'static Built> {
+    static BUILT: OnceLock<Result<Built, String>> = OnceLock::new();
+    BUILT
+        .get_or_init(|| build().map_err(|error| format!("{error:#}")))
+        .as_ref()
+        .map_err(|error| anyhow!("{error}"))
+}
+
+fn build() -> Result<Built> {
+    let folders = Folders::here();
+    let given = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    // Processes of one test run take turns.
+    fs::create_dir_all(&folders.target)?;
+    let lock = File::create(folders.target.join("tests-build.lock"))?;
+    lock.lock()?;
+    let program = if let Some(path) = given("OPTIKON_BIN") {
+        PathBuf::from(path)
+    } else {
+        build_gateway(&folders)?;
+        folders.gateway_binary()
+    };
+    let plugins = if let Some(path) = given("OPTIKON_PLUGINS") {
+        PathBuf::from(path)
+    } else {
+        plugins::build_all(&folders)?;
+        folders.plugins()
+    };
+    if !program.is_file() {
+        bail!("there is no gateway at {}", program.display());
+    }
+    Ok(Built { program, plugins })
+}
+
+/// A test guest's component: of the folder `OPTIKON_GUESTS`, else built now, once per test process.
+///
+/// # Errors
+/// When there is none of that name.
+pub fn guest(name: &str) -> Result<PathBuf> {
+    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let folder = FOLDER
+        .get_or_init(|| {
+            if let Some(path) = std::env::var_os("OPTIKON_GUESTS").filter(|path| !path.is_empty()) {
+                return Ok(PathBuf::from(path));
+            }
+            let folders = Folders::here();
+            plugins::build_guests(&folders)
+                .map(|_| folders.guests())
+                .map_err(|error| format!("{error:#}"))
+        })
+        .as_ref()
+        .map_err(|error| anyhow!("{error}"))?;
+    let file = folder.join(format!("{name}.wasm"));
+    if !file.is_file() {
+        bail!("there is no guest {name} in {}", folder.display());
+    }
+    Ok(file)
+}

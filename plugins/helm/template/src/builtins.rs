@@ -104,6 +104,9 @@ fn printed(args: &[Value]) -> Result<Str, Error> {
 }
 
 fn length(item: &Value) -> Result<Value, Error> {
+    if let Some(plain) = item.behind() {
+        return length(&plain);
+    }
     let length = match item {
         Value::Nil => return Err(Error::new("len of nil pointer")),
         Value::Str(text) => text.len(),
@@ -150,7 +153,7 @@ fn index(args: &[Value]) -> Result<Value, Error> {
     if let Value::Nil = first {
         return Err(Error::new("index of untyped nil"));
     }
-    let mut item = first.clone();
+    let mut item = first.behind().unwrap_or_else(|| first.clone());
     for index in indexes {
         item = match &item {
             Value::Nil => return Err(Error::new("index of nil pointer")),

@@ -193,7 +193,8 @@ pub struct Map(Rc<MapData>);
 struct MapData {
     ty: MapType,
     is_nil: bool,
-    entries: RefCell<BTreeMap<Str, Value>>,
+    /// Shared by the same map under several types.
+    entries: Rc<RefCell<BTreeMap<Str, Value>>>,
 }
 
 impl Map {
@@ -209,7 +210,7 @@ impl Map {
         Self(Rc::new(MapData {
             ty,
             is_nil: false,
-            entries: RefCell::new(entries),
+            entries: Rc::new(RefCell::new(entries)),
         }))
     }
 
@@ -220,14 +221,18 @@ impl Map {
         Self(Rc::new(MapData {
             ty,
             is_nil: true,
-            entries: RefCell::new(BTreeMap::new()),
+            entries: Rc::default(),
         }))
     }
 
-    /// The same entries under another Go type; later changes to either are not seen by the other.
+    /// The same map under another Go type: what is written through either is seen through both.
     #[must_use]
     pub fn retyped(&self, ty: MapType) -> Self {
-        Self::from_entries(ty, self.0.entries.borrow().clone())
+        Self(Rc::new(MapData {
+            ty,
+            is_nil: self.0.is_nil,
+            entries: Rc::clone(&self.0.entries),
+        }))
     }
 
     /// The Go type.
@@ -294,13 +299,13 @@ impl Map {
 
     /// Whether nobody else holds it.
     pub(crate) fn is_unique(&self) -> bool {
-        Rc::strong_count(&self.0) == 1
+        Rc::strong_count(&self.0) == 1 && Rc::strong_count(&self.0.entries) == 1
     }
 
     /// Whether both are the very same map.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.0, &other.0)
+        Rc::ptr_eq(&self.0.entries, &other.0.entries)
     }
 }
 

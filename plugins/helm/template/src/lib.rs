@@ -24,6 +24,6 @@ pub use duration::{format_duration, round_duration, truncate_duration};
 pub use error::{Error, ErrorKind};
 pub use function::{Body, Context, Function, Functions, Signature, Type};
 pub use limits::Limits;
-pub use templates::{MissingKey, Template, Templates};
+pub use templates::{Budget, MissingKey, Template, Templates};
 pub use text::Str;
 pub use value::{Kind, Method, Object, Value};

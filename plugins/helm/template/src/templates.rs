@@ -49,6 +49,18 @@ impl Template {
     }
 }
 
+/// What several runs may use together; see [`Templates::execute_within`].
+#[derive(Debug)]
+pub struct Budget(Run);
+
+impl Budget {
+    /// All that the limits allow.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        Self(Run::new(limits))
+    }
+}
+
 /// A set of templates: clones share it, a [`Templates::child`] adds to it without changing it.
 #[derive(Clone, Debug)]
 pub struct Templates(Rc<Inner>);
@@ -177,6 +189,21 @@ impl Templates {
             );
         }
         names
+    }
+
+    /// Runs a template from the outside, on what earlier ones left of a budget.
+    ///
+    /// # Errors
+    /// In Go's words; see [`crate::ErrorKind`].
+    pub fn execute_within(
+        &self,
+        name: &str,
+        data: &Value,
+        budget: &mut Budget,
+    ) -> Result<Str, Error> {
+        let template = self.find(name)?;
+        budget.0.restart();
+        exec::execute(&mut budget.0, self, template.tree(), data).map(Str::from)
     }
 
     /// Runs a template from the outside, under fresh limits.

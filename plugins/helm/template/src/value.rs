@@ -151,6 +151,18 @@ pub trait Object: fmt::Debug {
         &[]
     }
 
+    /// The list or map that an object of kind slice or map stands for, wherever more is wanted than
+    /// its entries and methods.
+    fn plain(&self) -> Option<Value> {
+        None
+    }
+
+    /// What an action prints for it: unlike a function's argument, a field found behind a pointer
+    /// also has the methods of pointers to its type.
+    fn addressed_text(&self) -> Option<Str> {
+        self.text()
+    }
+
     /// What `String()` or `Error()` returns, if the type has either.
     fn text(&self) -> Option<Str> {
         None
@@ -176,6 +188,15 @@ pub trait Object: fmt::Debug {
 }
 
 impl Value {
+    /// The list or map behind an object that stands for one; see [`Object::plain`].
+    #[must_use]
+    pub fn behind(&self) -> Option<Self> {
+        match self {
+            Self::Object(object) => object.plain(),
+            _ => None,
+        }
+    }
+
     /// A string.
     pub fn str(text: impl Into<Str>) -> Self {
         Self::Str(text.into())
@@ -269,6 +290,9 @@ impl Value {
             Self::Object(object) => match object.number() {
                 Some(number) => number != 0,
                 None if object.kind() == Kind::Map => !object.entries().is_empty(),
+                None if object.kind() == Kind::Slice => {
+                    object.plain().is_some_and(|plain| plain.is_true())
+                }
                 None => true,
             },
         }

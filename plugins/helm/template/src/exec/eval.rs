@@ -239,6 +239,9 @@ impl<'t> Frame<'t, '_> {
         if ty.accepts(&value) {
             return Ok(value);
         }
+        if let Some(plain) = value.behind().filter(|plain| ty.accepts(plain)) {
+            return Ok(plain);
+        }
         let (wanted, got) = (ty.name(), value.type_name());
         Err(self.fail(format_args!(
             "wrong type for value; expected {wanted}; got {got}"

@@ -62,6 +62,12 @@ impl Run {
         }
     }
 
+    /// Begins another run on the same budget, maybe from another place on the stack.
+    pub(crate) fn restart(&mut self) {
+        self.stack_start = stack_position();
+        self.variables.clear();
+    }
+
     pub(super) fn step(&mut self, count: u64) -> Result<(), Error> {
         match self.steps.checked_sub(count) {
             Some(steps) => {

@@ -5,6 +5,7 @@ use super::run::Operand;
 use crate::error::Error;
 use crate::fmt;
 use crate::strconv::quote;
+use crate::text::Str;
 use crate::syntax::node::{Branch, Call, Node, Pipe};
 use crate::value::{Kind, Value};
 
@@ -59,7 +60,10 @@ impl<'t> Frame<'t, '_> {
         match &operand.value {
             Value::Nil => self.out.extend_from_slice(b"<no value>"),
             Value::Str(text) => self.out.extend_from_slice(text.as_bytes()),
-            value => fmt::write_value(self.out, value)?,
+            value => match addressed_text(value) {
+                Some(text) => self.out.extend_from_slice(text.as_bytes()),
+                None => fmt::write_value(self.out, value)?,
+            },
         }
         self.run.spend(self.out.len() - before)
     }
@@ -106,6 +110,9 @@ impl<'t> Frame<'t, '_> {
 
     /// Runs the body for each element; false when there is none.
     fn range(&mut self, branch: &'t Branch, over: &Value) -> Result<bool, Error> {
+        if let Some(plain) = over.behind() {
+            return self.range(branch, &plain);
+        }
         match over {
             Value::Nil => return Ok(false),
             Value::List(list) => {
@@ -238,5 +245,13 @@ impl<'t> Frame<'t, '_> {
             None => Operand::invalid(),
         };
         execute_into(self.run, self.out, self.set, template.tree(), dot)
+    }
+}
+
+/// See [`crate::Object::addressed_text`].
+fn addressed_text(value: &Value) -> Option<Str> {
+    match value {
+        Value::Object(object) => object.addressed_text(),
+        _ => None,
     }
 }

@@ -171,6 +171,9 @@ impl<'o> Printer<'o> {
         if let Some(number) = object.number() {
             return self.integer(number < 0, number.unsigned_abs(), true, value, verb);
         }
+        if let Some(plain) = object.plain() {
+            return self.print_value(&plain, verb, depth);
+        }
         if object.kind() == Kind::Map {
             let entries = object.entries();
             let entries = entries.iter().map(|(key, item)| (key, item));

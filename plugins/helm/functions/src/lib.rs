@@ -5,6 +5,7 @@
 
 mod args;
 mod codes;
+mod crypto;
 pub mod dates;
 mod durations;
 mod environment;
@@ -14,11 +15,15 @@ mod lists;
 mod logic;
 mod maps;
 mod merge;
+#[cfg(feature = "native-environment")]
+mod native;
 mod numbers;
+mod paths;
 mod regexes;
 mod text;
 mod time;
 mod time_methods;
+mod urls;
 mod version_values;
 pub mod versions;
 
@@ -26,8 +31,11 @@ use std::rc::Rc;
 
 use helm_template::Functions;
 
+pub use crypto::CertificateValue;
 pub use environment::{Environment, EnvironmentError, KeyAlgorithm, SignatureScheme};
 pub use helm::{MESSAGE_END, MESSAGE_START};
+#[cfg(feature = "native-environment")]
+pub use native::NativeEnvironment;
 pub use regexes::Pattern;
 pub use time::TimeValue;
 pub use version_values::VersionValue;
@@ -36,15 +44,18 @@ pub use version_values::VersionValue;
 pub fn functions(environment: &Rc<dyn Environment>) -> Functions {
     let mut functions = Functions::new();
     codes::register(&mut functions);
+    crypto::register(&mut functions, environment);
     durations::register(&mut functions);
     helm::register(&mut functions, environment);
     lists::register(&mut functions);
     logic::register(&mut functions);
     maps::register(&mut functions);
     numbers::register(&mut functions, environment);
+    paths::register(&mut functions);
     regexes::register(&mut functions);
     text::register(&mut functions);
     time::register(&mut functions, environment);
+    urls::register(&mut functions);
     version_values::register(&mut functions);
     functions
 }

@@ -8,6 +8,8 @@ pub(crate) mod toml_out;
 
 use helm_template::{Error, Functions, Signature, Str, Type, Value};
 
+pub(crate) use base::decode64;
+
 use crate::args::{any, text};
 
 const TEXT: Signature = Signature::fixed(&[Type::Str]);

@@ -3,6 +3,7 @@
 //! A plugin is a folder under `plugins/` with a `plugin.toml`; a guest is a folder with a `Cargo.toml`, or a `.wat`
 //! file, under `tests/guests/`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -39,7 +40,7 @@ struct Lib {
     name: Option<String>,
 }
 
-/// Builds every plugin into `target/plugins/<folder's name>.wasm`, and removes what has no source any more.
+/// Builds every plugin into `target/plugins/<folder's name>.wasm`, and removes those built before whose source is gone.
 ///
 /// # Errors
 /// When no toolchain for WebAssembly can be had, or a plugin does not build.
@@ -58,7 +59,7 @@ pub fn build_all(folders: &Folders) -> Result<Vec<PathBuf>> {
         let file = folders.plugins().join(format!("{}.wasm", source.name));
         built.push(finish(&source.folder, "", &module, file)?);
     }
-    remove_strangers(&folders.plugins(), &built)?;
+    remove_gone(&folders.plugins(), &built)?;
     Ok(built)
 }
 
@@ -87,7 +88,7 @@ pub fn build_folder(folders: &Folders, folder: &Path, out: &Path) -> Result<Path
     )
 }
 
-/// Builds every test guest into `target/guests/<name>.wasm`, and removes what has no source any more.
+/// Builds every test guest into `target/guests/<name>.wasm`, and removes those built before whose source is gone.
 ///
 /// # Errors
 /// As for [`build_all`].
@@ -120,7 +121,7 @@ pub fn build_guests(folders: &Folders) -> Result<Vec<PathBuf>> {
             built.push(finish_bytes(&top, &format!("{name}."), &module, file)?);
         }
     }
-    remove_strangers(&folders.guests(), &built)?;
+    remove_gone(&folders.guests(), &built)?;
     Ok(built)
 }
 
@@ -245,21 +246,27 @@ fn finish_bytes(folder: &Path, prefix: &str, module: &[u8], file: PathBuf) -> Re
     Ok(file)
 }
 
-/// A component whose source is gone would still be loaded.
-fn remove_strangers(folder: &Path, built: &[PathBuf]) -> Result<()> {
-    if !folder.is_dir() {
-        return Ok(());
-    }
-    for path in sorted_entries(folder)? {
-        if path.extension().is_some_and(|kind| kind == "wasm") && !built.contains(&path) {
-            say(format_args!(
-                "{} has no source any more: removed",
-                path.display()
-            ));
+/// The names built last time, one a line, beside the components.
+const BUILT: &str = ".built";
+
+/// A component whose source is gone would still be loaded. What somebody else put there stays.
+fn remove_gone(folder: &Path, built: &[PathBuf]) -> Result<()> {
+    let list = folder.join(BUILT);
+    let names: BTreeSet<String> = built
+        .iter()
+        .filter_map(|file| file.file_name())
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    let before = fs::read_to_string(&list).unwrap_or_default();
+    for name in before.lines().filter(|name| !names.contains(*name)) {
+        let path = folder.join(name);
+        if path.is_file() {
+            say(format_args!("{name} has no source any more: removed"));
             fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
         }
     }
-    Ok(())
+    let text: String = names.iter().map(|name| format!("{name}\n")).collect();
+    component::write_if_changed(&list, text.as_bytes()).map(drop)
 }
 
 #[cfg(test)]
@@ -283,14 +290,18 @@ mod tests {
     }
 
     #[test]
-    fn components_without_a_source_are_removed() {
+    fn what_lost_its_source_is_removed_and_what_others_put_there_stays() {
         let top = tempfile::tempdir().unwrap();
-        let kept = top.path().join("a.wasm");
-        let gone = top.path().join("b.wasm");
-        fs::write(&kept, "").unwrap();
-        fs::write(&gone, "").unwrap();
-        remove_strangers(top.path(), std::slice::from_ref(&kept)).unwrap();
-        assert!(kept.exists());
-        assert!(!gone.exists());
+        let file = |name: &str| {
+            let path = top.path().join(name);
+            fs::write(&path, "").unwrap();
+            path
+        };
+        let (a, b, foreign) = (file("a.wasm"), file("b.wasm"), file("foreign.wasm"));
+        remove_gone(top.path(), &[a.clone(), b.clone()]).unwrap();
+        remove_gone(top.path(), std::slice::from_ref(&a)).unwrap();
+        assert!(a.exists());
+        assert!(!b.exists());
+        assert!(foreign.exists());
     }
 }

@@ -200,7 +200,13 @@ pub fn cargo_build(route: Route, folders: &Folders) -> Result<Command> {
                 .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker()?)
                 .env("PATH", path_with_usr_bin_first());
             // What the outer cargo set points at the other toolchain.
-            for name in ["RUSTUP_TOOLCHAIN", "RUSTC", "RUSTDOC", "CARGO"] {
+            for name in [
+                "RUSTUP_TOOLCHAIN",
+                "RUSTC",
+                "RUSTDOC",
+                "CARGO",
+                "LD_LIBRARY_PATH",
+            ] {
                 command.env_remove(name);
             }
             command

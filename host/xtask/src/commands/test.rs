@@ -90,21 +90,17 @@ fn all(folders: &Folders, args: &Args, parts: &mut Parts, count: &mut Count) -> 
                 .args(features),
         )
     })?;
-    let portions: [(&str, &[&str]); 2] = [
-        (
-            "tests of the crates",
-            &["--workspace", "--exclude", "optikon-tests"],
-        ),
-        ("tests of the whole", &["--package", "optikon-tests"]),
+    // Portions by kind, never by package: another choice of packages is another choice of features, and a rebuild.
+    let portions: [(&str, &[&str]); 3] = [
+        ("unit tests", &["--lib", "--bins"]),
+        ("suites", &["--test", "*"]),
+        ("examples in documentation", &["--doc"]),
     ];
     let mut broken = Vec::new();
     for (name, selection) in portions {
         let passed = parts.part(name, || {
             let mut command = test_command(folders, args);
-            command.args(selection);
-            if selection.contains(&"optikon-tests") && !selection.contains(&"--exclude") {
-                command.args(features);
-            }
+            command.args(selection).args(features);
             if args.full {
                 command.args(["--", "--include-ignored"]);
             }
@@ -124,7 +120,7 @@ fn test_command(folders: &Folders, args: &Args) -> Command {
     let mut command = shell::cargo();
     command
         .current_dir(&folders.root)
-        .args(["test", "--no-fail-fast"])
+        .args(["test", "--workspace", "--no-fail-fast"])
         // Built above; the helpers need not build again.
         .env("OPTIKON_BIN", folders.gateway_binary())
         .env("OPTIKON_PLUGINS", folders.plugins())

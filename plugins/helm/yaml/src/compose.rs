@@ -9,8 +9,8 @@ use crate::parse::{Event, Parser, Properties};
 use crate::scan::{Scanner, Step};
 
 /// Nesting that is accepted. The original stops at 10,000, but whoever walks the result does so on
-/// a stack, which is 1 MiB in a sandbox.
-pub(crate) const MAX_DEPTH: usize = 1_000;
+/// a stack, which is 1 MiB in a sandbox; this much takes a quarter of it.
+pub(crate) const MAX_DEPTH: usize = 256;
 
 /// Nodes of one document: 150 MB of them at most.
 const MAX_NODES: usize = 2_000_000;

@@ -3,7 +3,7 @@
 /// Go's `FormatFloat(value, 'g', -1, 64)` with YAML's names for what is no number: the shortest
 /// digits that read back the same, with an exponent below 1e-4 and from 1e6 on.
 pub(crate) fn yaml_text(value: f64) -> String {
-    general(value, &format!("{value:e}"))
+    general(value, &shortest(value))
 }
 
 /// The same with the precision of 32 bits, which sigs.k8s.io/yaml uses where a float becomes text.
@@ -13,7 +13,35 @@ pub(crate) fn yaml_text_32(value: f64) -> String {
         reason = "the original rounds to 32 bits, overflow to infinity included"
     )]
     let short = value as f32;
-    general(f64::from(short), &format!("{short:e}"))
+    let digits = break_tie(format!("{short:e}"), || format!("{short:.30e}"));
+    general(f64::from(short), &digits)
+}
+
+/// The fewest digits that read back the same, as `1.5e6`.
+fn shortest(value: f64) -> String {
+    break_tie(format!("{value:e}"), || format!("{value:.30e}"))
+}
+
+/// Where two texts of that length are equally near, Go takes the one with the even digit, Rust the
+/// larger one.
+fn break_tie(scientific: String, exact: impl Fn() -> String) -> String {
+    /// Fewer digits are never a tie: they would be exact.
+    const MIN_TIED: usize = 6;
+    let (digits, exponent) = split(&scientific);
+    if digits.len() < MIN_TIED {
+        return scientific;
+    }
+    let exact = exact();
+    let Some((lower, rest)) = exact.split_at_checked(digits.len()) else {
+        return scientific;
+    };
+    let rest = rest.split_once('e').map_or(rest, |(rest, _)| rest);
+    let is_tie = rest.starts_with('5') && rest.bytes().skip(1).all(|b| b == b'0');
+    let is_even = lower.ends_with(['0', '2', '4', '6', '8']);
+    if is_tie && is_even {
+        return format!("{lower}e{exponent}");
+    }
+    scientific
 }
 
 fn general(value: f64, scientific: &str) -> String {
@@ -78,7 +106,7 @@ fn plain(digits: &str, exponent: i32) -> String {
 /// As `encoding/json` writes it: no exponent from 1e-6 up to 1e21, else one without leading zero.
 pub(crate) fn json_text(value: f64) -> String {
     let size = value.abs();
-    let scientific = format!("{value:e}");
+    let scientific = shortest(value);
     let (digits, exponent) = split(&scientific);
     if size != 0.0 && !(1e-6..1e21).contains(&size) {
         return with_exponent(digits, exponent, 1);

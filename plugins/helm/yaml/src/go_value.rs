@@ -267,7 +267,9 @@ pub(crate) fn quote(text: &str) -> String {
     out
 }
 
-/// Beyond ASCII: what Rust's own notation leaves as it is, blanks apart.
+/// Beyond ASCII: what Rust's own notation leaves as it is, blanks apart. After a letter, as marks
+/// are escaped where they have nothing to stand on.
 fn is_printable(c: char) -> bool {
-    c.escape_debug().count() == 1 && !c.is_whitespace()
+    let text: String = ['a', c].iter().collect();
+    text.escape_debug().count() == 2 && !c.is_whitespace()
 }

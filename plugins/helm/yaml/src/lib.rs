@@ -1,7 +1,32 @@
 //! YAML as sigs.k8s.io/yaml reads and writes it, and JSON as Go's `encoding/json` does.
 //!
-//! Pure functions from text to [`Value`] and back, with the libraries' own error texts. Nothing
-//! here panics, and work and memory are bounded by the size of the input.
+//! Pure functions from text to [`Value`] and back, with the libraries' own error texts: charts are
+//! compared byte for byte, failing ones by what they complain about. The model is
+//! sigs.k8s.io/yaml 1.6.0 over go.yaml.in/yaml 2.4.4 and, for `toYamlPretty`, 3.0.5: what Helm 4.3.1
+//! is built with.
+//!
+//! # Why an own scanner?
+//! YAML parsers agree on good documents, not on what is one. go-yaml is a port of libyaml with
+//! habits of its own: `{}: x` is an empty mapping followed by something it never reads, `a: - b` is
+//! an error *here*, a tab is fine *there*, errors of the grammar name the line before the fault, and
+//! a control character is found 512 bytes early. A parser of YAML 1.2 events such as saphyr-parser
+//! accepts other documents and words its errors otherwise; no translation of its events repairs that. So
+//! `scan` and `parse` follow libyaml's algorithm, `compose` and `decode` what go-yaml makes of it.
+//!
+//! # Which numbers does who get?
+//! Values, `fromYaml`, `fromJson`: floats only, as Go's JSON decoder gives them to a `map[string]any`
+//! ([`from_yaml`], [`from_json`]). Chart.yaml, lock files and manifest heads are decoded into fields
+//! of known types: [`decode_raw`] keeps integers apart, so that `1.10` and `10` become the text Go
+//! makes of them ([`float_text_32`]). Writers take both: an integral float below 2^64 is written as
+//! an integer by [`to_yaml`] and [`to_json`], and as `1e+06` by [`to_yaml_pretty`].
+//!
+//! # What differs?
+//! Nesting ends at 256 levels, not 10,000: whoever walks a value does so on a stack. Documents have
+//! at most 2,000,000 nodes, and aliases copy at most 32 MiB of text. Where Go's answer
+//! depends on the random order of its maps (a key written as `1` and as `"1"`, keys whose natural
+//! order is circular), ours is one of its answers.
+//!
+//! Nothing here panics, and work and memory are bounded by the size of the input.
 
 mod base64;
 mod compose;
@@ -11,6 +36,7 @@ mod error;
 mod expect;
 mod float;
 mod go_value;
+mod input;
 mod json;
 mod parse;
 mod resolve;
@@ -52,13 +78,21 @@ pub fn from_yaml_any(text: &str) -> Result<Value, Error> {
     read(text, Numbers::Floats, false).map_err(Error::Convert)
 }
 
-/// As [`from_yaml_any`], with integers as integers: what `YAMLToJSON` gives, for whoever decodes
-/// into fields of known types.
+/// `YAMLToJSON`: integers stay integers, for whoever decodes into fields of known types. The bytes
+/// are UTF-8, or UTF-16 with a byte order mark.
 ///
 /// # Errors
-/// As [`from_yaml_any`].
-pub fn from_yaml_exact(text: &str) -> Result<Value, Error> {
-    read(text, Numbers::AsWritten, false).map_err(Error::Convert)
+/// As [`from_yaml_any`], and bytes that are no text.
+pub fn decode_raw(bytes: &[u8]) -> Result<Value, Error> {
+    let (text, cut) = input::text(bytes);
+    let document = Document::read(Scanner::fenced(&text, cut)).map_err(Error::Convert)?;
+    decode(&document, Numbers::AsWritten, false).map_err(Error::Convert)
+}
+
+/// A float where a field wants text: the shortest digits that a float of 32 bits needs, as `1.1`,
+/// `1e+06` or `.inf`.
+pub fn float_text_32(value: f64) -> String {
+    float::yaml_text_32(value)
 }
 
 /// `yaml.UnmarshalStrict` into an `any`: a key may stand only once in its mapping.

@@ -12,7 +12,7 @@ use crate::go_value::quote;
 /// # Errors
 /// Bad JSON, or JSON that is no object.
 pub fn from_json(text: &str) -> Result<Value, Error> {
-    expect::object(from_json_any(text)?).map_err(Error::Json)
+    parse(text, expect::object)
 }
 
 /// `json.Unmarshal` into a `[]any`; `null` gives an empty list. All numbers are floats.
@@ -20,7 +20,7 @@ pub fn from_json(text: &str) -> Result<Value, Error> {
 /// # Errors
 /// Bad JSON, or JSON that is no array.
 pub fn from_json_array(text: &str) -> Result<Value, Error> {
-    expect::array(from_json_any(text)?).map_err(Error::Json)
+    parse(text, expect::array)
 }
 
 /// `json.Unmarshal` into an `any`. All numbers are floats.
@@ -28,6 +28,12 @@ pub fn from_json_array(text: &str) -> Result<Value, Error> {
 /// # Errors
 /// Bad JSON, or a number beyond the floats.
 pub fn from_json_any(text: &str) -> Result<Value, Error> {
+    parse(text, Ok)
+}
+
+/// What is wrong comes in this order: the grammar, as the whole text is checked before it is
+/// decoded; the kind of the whole; a number.
+fn parse(text: &str, check: fn(Value) -> Result<Value, Problem>) -> Result<Value, Error> {
     let mut reader = Reader {
         text,
         at: 0,
@@ -36,8 +42,8 @@ pub fn from_json_any(text: &str) -> Result<Value, Error> {
     let value = reader
         .document()
         .map_err(|text| Error::Json(Problem::plain(text)))?;
+    let value = check(value).map_err(Error::Json)?;
     match reader.too_large {
-        // Syntax errors come first, as the original checks the whole text before it decodes.
         Some(number) => Err(Error::Json(Problem::plain(format!(
             "json: cannot unmarshal number {number} into Go value of type float64"
         )))),
@@ -72,6 +78,14 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The same within a word, a number or an escape, which the original takes to end in a blank.
+    fn fail_inside<T>(&self, context: &str) -> Read<T> {
+        match self.peek() {
+            None => Err(format!("invalid character ' ' {context}")),
+            Some(_) => self.fail(context),
+        }
+    }
+
     fn document(&mut self) -> Read<Value> {
         self.skip_blanks();
         let value = self.value(0)?;
@@ -99,11 +113,10 @@ impl<'a> Reader<'a> {
     }
 
     fn word(&mut self, word: &str, value: Value) -> Read<Value> {
-        for (nth, wanted) in word.bytes().enumerate() {
+        for wanted in word.bytes() {
             if self.peek() != Some(wanted) {
                 let wanted = char::from(wanted);
-                let known = word.get(..nth).map_or("", |_| word);
-                return self.fail(&format!("in literal {known} (expecting '{wanted}')"));
+                return self.fail_inside(&format!("in literal {word} (expecting '{wanted}')"));
             }
             self.at += 1;
         }
@@ -183,12 +196,12 @@ impl<'a> Reader<'a> {
         match self.peek() {
             Some(b'0') => self.at += 1,
             _ if self.digits() => {}
-            _ => return self.fail("in numeric literal"),
+            _ => return self.fail_inside("in numeric literal"),
         }
         if self.peek() == Some(b'.') {
             self.at += 1;
             if !self.digits() {
-                return self.fail("after decimal point in numeric literal");
+                return self.fail_inside("after decimal point in numeric literal");
             }
         }
         if matches!(self.peek(), Some(b'e' | b'E')) {
@@ -197,7 +210,7 @@ impl<'a> Reader<'a> {
                 self.at += 1;
             }
             if !self.digits() {
-                return self.fail("in exponent of numeric literal");
+                return self.fail_inside("in exponent of numeric literal");
             }
         }
         let text = self.text.get(from..self.at).unwrap_or("");
@@ -205,7 +218,8 @@ impl<'a> Reader<'a> {
         if number.is_none() && self.too_large.is_none() {
             self.too_large = Some(text.to_owned());
         }
-        Ok(number.map_or(Value::Null, Value::Number))
+        // A number still, so that the kind is judged as that of one.
+        Ok(number.map_or_else(|| Value::from(0), Value::Number))
     }
 
     fn string(&mut self) -> Read<String> {
@@ -243,7 +257,7 @@ impl<'a> Reader<'a> {
                 self.at += 1;
                 return self.unicode(out);
             }
-            _ => return self.fail("in string escape code"),
+            _ => return self.fail_inside("in string escape code"),
         };
         self.at += 1;
         out.push(c);
@@ -277,7 +291,7 @@ impl<'a> Reader<'a> {
         for _ in 0..4 {
             let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
             let Some(digit) = digit else {
-                return self.fail("in \\u hexadecimal character escape");
+                return self.fail_inside("in \\u hexadecimal character escape");
             };
             code = code * 16 + digit;
             self.at += 1;

@@ -64,7 +64,7 @@ impl<'a> Scanner<'a> {
         if !self.started {
             return self.fetch_stream_start();
         }
-        self.to_next_token()?;
+        self.skip_to_token()?;
         self.unroll_indent(i64::from(self.mark.column));
         self.need(4)?;
 
@@ -367,7 +367,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Skips blanks, comments and line breaks. A tab may not stand where a key may begin.
-    fn to_next_token(&mut self) -> Step {
+    fn skip_to_token(&mut self) -> Step {
         loop {
             self.need(1)?;
             if self.mark.index == 0 && self.slice(self.mark.pos, self.mark.pos + 3) == "\u{feff}" {

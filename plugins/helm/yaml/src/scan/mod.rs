@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use crate::error::Problem;
+use crate::input::Cut;
 
 pub(crate) type Step<T = ()> = Result<T, Problem>;
 
@@ -105,7 +106,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// For a text that was cut off where it stopped being readable; `cut` says why.
-    pub(crate) fn fenced(text: &'a str, cut: Option<&'static str>) -> Self {
+    pub(crate) fn fenced(text: &'a str, cut: Option<Cut>) -> Self {
         let bytes = text.as_bytes();
         let start = if text.starts_with('\u{feff}') { 3 } else { 0 };
         let (fence, fence_problem) = reader::fence(bytes, start, cut);

@@ -4,20 +4,19 @@
 //! characters is needed. A syntax error in an earlier piece therefore wins over a control
 //! character, one in the same piece loses: the fence stands where the bad piece begins.
 
-use super::{Problem, Scanner, Step};
+use super::{Cut, Problem, Scanner, Step};
 
 const PIECE_BYTES: usize = 512;
 const CONTROL: &str = "control characters are not allowed";
 
 /// Where reading must stop and why; `usize::MAX` if nowhere. `cut` says why the text ends early.
-pub(super) fn fence(
-    bytes: &[u8],
-    start: usize,
-    cut: Option<&'static str>,
-) -> (usize, &'static str) {
-    let (bad, problem) = match (find_forbidden(bytes, start), cut) {
-        (Some(at), _) => (at, CONTROL),
-        (None, Some(why)) => (bytes.len(), why),
+pub(super) fn fence(bytes: &[u8], start: usize, cut: Option<Cut>) -> (usize, &'static str) {
+    let (bad, cut) = match (find_forbidden(bytes, start), cut) {
+        (Some(at), _) => {
+            let problem = CONTROL;
+            (at, Cut { problem, width: 1 })
+        }
+        (None, Some(cut)) => (bytes.len(), cut),
         (None, None) => return (usize::MAX, ""),
     };
     // The byte order mark belongs to the first piece.
@@ -28,7 +27,10 @@ pub(super) fn fence(
             next -= 1;
         }
         if bad < next {
-            return (piece.max(start), problem);
+            // A character that the piece holds only in part waits for the next one.
+            let is_whole = next - bad >= cut.width;
+            let fence = if is_whole { piece } else { bad };
+            return (fence.max(start), cut.problem);
         }
         piece = next;
     }

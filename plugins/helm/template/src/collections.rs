@@ -321,3 +321,44 @@ impl<K: Into<Str>> FromIterator<(K, Value)> for Map {
         Self::from_entries(MapType::Any, entries.collect())
     }
 }
+
+impl Drop for ListData {
+    fn drop(&mut self) {
+        release(std::mem::take(&mut self.items));
+    }
+}
+
+impl Drop for MapData {
+    fn drop(&mut self) {
+        if let Some(entries) = Rc::get_mut(&mut self.entries) {
+            release(std::mem::take(entries.get_mut()).into_values());
+        }
+    }
+}
+
+/// Drops values without recursion: a loop in a template can nest lists as deep as it has steps.
+fn release(values: impl IntoIterator<Item = Value>) {
+    let is_nested = |value: &Value| matches!(value, Value::List(_) | Value::Map(_));
+    let mut pending: Vec<Value> = values.into_iter().filter(is_nested).collect();
+    while let Some(value) = pending.pop() {
+        match value {
+            Value::List(mut list) => {
+                if let Some(data) = Rc::get_mut(&mut list.0) {
+                    pending.extend(
+                        std::mem::take(&mut data.items)
+                            .into_iter()
+                            .filter(is_nested),
+                    );
+                }
+            }
+            Value::Map(mut map) => {
+                let entries = Rc::get_mut(&mut map.0).map(|data| &mut data.entries);
+                if let Some(entries) = entries.and_then(Rc::get_mut) {
+                    let entries = std::mem::take(entries.get_mut());
+                    pending.extend(entries.into_values().filter(is_nested));
+                }
+            }
+            _ => {}
+        }
+    }
+}

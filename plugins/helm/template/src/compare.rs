@@ -144,3 +144,55 @@ pub fn less(a: &Value, b: &Value) -> Result<bool, Error> {
 pub fn less_or_equal(a: &Value, b: &Value) -> Result<bool, Error> {
     Ok(less(a, b)? || equal(a, b)?)
 }
+
+const MAX_DEEP_DEPTH: u32 = 200;
+const MAX_DEEP_STEPS: u32 = 10_000_000;
+
+/// See [`Value::deep_equal`].
+pub(crate) fn deep_equal(a: &Value, b: &Value) -> bool {
+    let mut steps = MAX_DEEP_STEPS;
+    deep(a, b, MAX_DEEP_DEPTH, &mut steps)
+}
+
+fn deep(a: &Value, b: &Value, depth: u32, steps: &mut u32) -> bool {
+    let (Some(depth), Some(left)) = (depth.checked_sub(1), steps.checked_sub(1)) else {
+        return false;
+    };
+    *steps = left;
+    let mut same = |a: &Value, b: &Value| deep(a, b, depth, steps);
+    match (a, b) {
+        (Value::List(la), Value::List(lb)) => {
+            let shape = a.type_name() == b.type_name()
+                && la.is_nil() == lb.is_nil()
+                && la.len() == lb.len();
+            shape && (la.same(lb) || la.items().iter().zip(lb.items()).all(|(a, b)| same(a, b)))
+        }
+        (Value::Map(ma), Value::Map(mb)) => {
+            let shape = a.type_name() == b.type_name()
+                && ma.is_nil() == mb.is_nil()
+                && ma.len() == mb.len();
+            shape
+                && (ma.same(mb) || {
+                    let (ma, mb) = (ma.entries(), mb.entries());
+                    let mut pairs = ma.iter().zip(mb.iter());
+                    pairs.all(|((ka, va), (kb, vb))| ka == kb && same(va, vb))
+                })
+        }
+        (Value::Object(oa), Value::Object(ob)) => {
+            Rc::ptr_eq(oa, ob) || (oa.type_name() == ob.type_name() && oa.equals(ob.as_ref()))
+        }
+        (Value::Nil, Value::Nil) => true,
+        (Value::Bool(a), Value::Bool(b)) => a == b,
+        (Value::Int(a), Value::Int(b))
+        | (Value::Int64(a), Value::Int64(b))
+        | (Value::Duration(a), Value::Duration(b)) => a == b,
+        (Value::Int32(a), Value::Int32(b)) => a == b,
+        (Value::Uint8(a), Value::Uint8(b)) => a == b,
+        (Value::Uint32(a), Value::Uint32(b)) => a == b,
+        (Value::Uint64(a), Value::Uint64(b)) => a == b,
+        (Value::Float(a), Value::Float(b)) => a == b,
+        (Value::Str(a), Value::Str(b)) => a == b,
+        (Value::Bytes(a), Value::Bytes(b)) => a == b,
+        _ => false,
+    }
+}

@@ -377,49 +377,11 @@ impl Value {
         }
     }
 
-    /// A bound on the size of deep comparisons and copies is the caller's business: this is Go's
-    /// `reflect.DeepEqual`, types included.
+    /// Go's `reflect.DeepEqual`, types included. Values that are nested deeper than 200 or take more
+    /// than ten million comparisons are not equal, so that a map inside itself comes to an end.
     #[must_use]
     pub fn deep_equal(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::List(a), Self::List(b)) => {
-                self.type_name() == other.type_name()
-                    && a.is_nil() == b.is_nil()
-                    && (a.same(b)
-                        || (a.len() == b.len()
-                            && a.items()
-                                .iter()
-                                .zip(b.items())
-                                .all(|(a, b)| a.deep_equal(b))))
-            }
-            (Self::Map(a), Self::Map(b)) => {
-                self.type_name() == other.type_name()
-                    && a.is_nil() == b.is_nil()
-                    && (a.same(b) || {
-                        let (a, b) = (a.entries(), b.entries());
-                        a.len() == b.len()
-                            && a.iter()
-                                .zip(b.iter())
-                                .all(|((ka, va), (kb, vb))| ka == kb && va.deep_equal(vb))
-                    })
-            }
-            (Self::Object(a), Self::Object(b)) => {
-                Rc::ptr_eq(a, b) || (a.type_name() == b.type_name() && a.equals(b.as_ref()))
-            }
-            (Self::Nil, Self::Nil) => true,
-            (Self::Bool(a), Self::Bool(b)) => a == b,
-            (Self::Int(a), Self::Int(b))
-            | (Self::Int64(a), Self::Int64(b))
-            | (Self::Duration(a), Self::Duration(b)) => a == b,
-            (Self::Int32(a), Self::Int32(b)) => a == b,
-            (Self::Uint8(a), Self::Uint8(b)) => a == b,
-            (Self::Uint32(a), Self::Uint32(b)) => a == b,
-            (Self::Uint64(a), Self::Uint64(b)) => a == b,
-            (Self::Float(a), Self::Float(b)) => a == b,
-            (Self::Str(a), Self::Str(b)) => a == b,
-            (Self::Bytes(a), Self::Bytes(b)) => a == b,
-            _ => false,
-        }
+        crate::compare::deep_equal(self, other)
     }
 }
 

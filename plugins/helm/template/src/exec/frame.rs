@@ -38,7 +38,7 @@ pub(crate) fn execute(
     data: &Value,
 ) -> Result<Vec<u8>, Error> {
     let mut out = Vec::new();
-    execute_into(run, &mut out, set, tree, Operand::concrete(data.clone()))?;
+    execute_into(run, &mut out, set, tree, &Operand::concrete(data.clone()))?;
     Ok(out)
 }
 
@@ -48,7 +48,7 @@ pub(super) fn execute_into(
     out: &mut Vec<u8>,
     set: &Templates,
     tree: &Tree,
-    dot: Operand,
+    dot: &Operand,
 ) -> Result<(), Error> {
     run.enter()?;
     let base = run.variables.len();
@@ -61,7 +61,7 @@ pub(super) fn execute_into(
         at: At::Start,
         base,
     };
-    let result = frame.walk(&dot, &tree.root);
+    let result = frame.walk(dot, &tree.root);
     run.variables.truncate(base);
     run.leave();
     result.map(|_| ())

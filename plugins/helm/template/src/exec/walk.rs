@@ -5,8 +5,8 @@ use super::run::Operand;
 use crate::error::Error;
 use crate::fmt;
 use crate::strconv::quote;
-use crate::text::Str;
 use crate::syntax::node::{Branch, Call, Node, Pipe};
+use crate::text::Str;
 use crate::value::{Kind, Value};
 
 /// How a list of nodes ended.
@@ -120,7 +120,7 @@ impl<'t> Frame<'t, '_> {
                 for (at, value) in list.items().iter().enumerate() {
                     let value = value.clone();
                     let key = || Value::Int(i64::try_from(at).unwrap_or(i64::MAX));
-                    if !self.round(branch, key, Operand { value, interface })? {
+                    if !self.round(branch, key, &Operand { value, interface })? {
                         break;
                     }
                 }
@@ -131,7 +131,7 @@ impl<'t> Frame<'t, '_> {
                 let entries = map.to_vec();
                 let any = !entries.is_empty();
                 for (key, value) in entries {
-                    if !self.round(branch, || Value::Str(key), Operand { value, interface })? {
+                    if !self.round(branch, || Value::Str(key), &Operand { value, interface })? {
                         break;
                     }
                 }
@@ -140,7 +140,7 @@ impl<'t> Frame<'t, '_> {
             Value::Bytes(bytes) => {
                 for (at, byte) in bytes.iter().enumerate() {
                     let key = || Value::Int(i64::try_from(at).unwrap_or(i64::MAX));
-                    if !self.round(branch, key, Operand::concrete(Value::Uint8(*byte)))? {
+                    if !self.round(branch, key, &Operand::concrete(Value::Uint8(*byte)))? {
                         break;
                     }
                 }
@@ -151,7 +151,7 @@ impl<'t> Frame<'t, '_> {
                 let entries = object.entries();
                 let any = !entries.is_empty();
                 for (key, value) in entries {
-                    if !self.round(branch, || Value::Str(key), Operand { value, interface })? {
+                    if !self.round(branch, || Value::Str(key), &Operand { value, interface })? {
                         break;
                     }
                 }
@@ -193,7 +193,7 @@ impl<'t> Frame<'t, '_> {
             )));
         }
         for at in 0..count {
-            if !self.round(branch, || Value::Nil, Operand::concrete(element(at)))? {
+            if !self.round(branch, || Value::Nil, &Operand::concrete(element(at)))? {
                 break;
             }
         }
@@ -205,7 +205,7 @@ impl<'t> Frame<'t, '_> {
         &mut self,
         branch: &'t Branch,
         key: impl FnOnce() -> Value,
-        element: Operand,
+        element: &Operand,
     ) -> Result<bool, Error> {
         self.run.step(1)?;
         let pipe = &branch.pipe;
@@ -223,7 +223,7 @@ impl<'t> Frame<'t, '_> {
             }
         }
         let mark = self.run.variables.len();
-        let flow = self.walk(&element, &branch.body)?;
+        let flow = self.walk(element, &branch.body)?;
         self.run.variables.truncate(mark);
         Ok(flow != Flow::Break)
     }
@@ -244,7 +244,7 @@ impl<'t> Frame<'t, '_> {
             Some(pipe) => self.eval_pipe(dot, pipe)?,
             None => Operand::invalid(),
         };
-        execute_into(self.run, self.out, self.set, template.tree(), dot)
+        execute_into(self.run, self.out, self.set, template.tree(), &dot)
     }
 }
 

@@ -63,7 +63,7 @@ impl<'o> Printer<'o> {
             Value::Bool(_) => return self.bad_verb(value, verb),
             Value::Float(number) => return self.float(*number, value, verb),
             Value::Str(text) => return self.text(text.as_bytes(), value, verb),
-            Value::Bytes(bytes) => return self.bytes(bytes, value, verb),
+            Value::Bytes(bytes) => return self.bytes(bytes, value, verb, depth),
             Value::List(list) => {
                 self.open_list(value, list.is_nil(), |printer| {
                     for (at, item) in list.items().iter().enumerate() {
@@ -247,12 +247,12 @@ impl<'o> Printer<'o> {
         Ok(())
     }
 
-    fn bytes(&mut self, bytes: &[u8], value: &Value, verb: char) -> Done {
+    fn bytes(&mut self, bytes: &[u8], value: &Value, verb: char, depth: usize) -> Done {
         if matches!(verb, 's' | 'x' | 'X' | 'q') {
             return self.text(bytes, value, verb);
         }
         if self.flags.sharp_v {
-            self.write("[]byte{");
+            self.write(if depth == 0 { "[]byte{" } else { "[]uint8{" });
             for (at, byte) in bytes.iter().enumerate() {
                 self.separate(at);
                 let mut flags = self.flags;

@@ -111,10 +111,7 @@ pub fn parse_float(text: &str) -> Result<f64, NumberError> {
     {
         return Err(NumberError::Syntax);
     }
-    let power = exponent
-        .map(|text| parse_exponent(text))
-        .transpose()?
-        .unwrap_or(0);
+    let power = exponent.map(parse_exponent).transpose()?.unwrap_or(0);
     if lower.contains('_') && !underscores_separate_digits(body) {
         return Err(NumberError::Syntax);
     }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::lex::{Kind, Lexer, Token};
+use super::lex::Lexer;
 use super::node::{
     Branch, Call, Callee, Node, Pipe, ROOT_VARIABLE, Source, Special, Tree, Variable,
 };
+use super::token::{Kind, Token};
 use crate::error::Error;
 use crate::function::{Function, Functions};
 use crate::strconv::{quote, unquote};
@@ -70,8 +71,8 @@ pub(crate) fn parse(name: &str, text: &str, scope: Scope<'_>) -> Result<Parsed> 
 }
 
 /// What the trees of one text have in common.
-struct Shared<'a> {
-    lexer: Lexer<'a>,
+pub(super) struct Shared<'a> {
+    pub(super) lexer: Lexer<'a>,
     scope: Scope<'a>,
     source: Rc<Source>,
     ids: HashMap<Rc<str>, u32>,
@@ -81,10 +82,10 @@ struct Shared<'a> {
 
 /// Parses one tree: the text itself or one definition in it.
 pub(super) struct Parser<'p, 'a> {
-    shared: &'p mut Shared<'a>,
+    pub(super) shared: &'p mut Shared<'a>,
     /// Tokens looked at; the first is the last one read, whose line errors show.
-    token: [Token<'a>; 3],
-    peeked: usize,
+    pub(super) token: [Token<'a>; 3],
+    pub(super) peeked: usize,
     /// Names of the variables known at this place.
     pub(super) variables: Vec<Variable>,
     shadows_root: bool,
@@ -154,86 +155,6 @@ impl<'p, 'a> Parser<'p, 'a> {
             action_line: 0,
             range_depth: 0,
         }
-    }
-
-    // Tokens, with three of look-ahead.
-
-    pub(super) fn next(&mut self) -> Token<'a> {
-        if self.peeked > 0 {
-            self.peeked -= 1;
-        } else if let Some(first) = self.token.first_mut() {
-            *first = self.shared.lexer.next_token();
-        }
-        self.current()
-    }
-
-    fn current(&self) -> Token<'a> {
-        let [first, second, third] = &self.token;
-        match self.peeked {
-            0 => first.clone(),
-            1 => second.clone(),
-            _ => third.clone(),
-        }
-    }
-
-    pub(super) fn backup(&mut self) {
-        self.peeked += 1;
-    }
-
-    /// Goes back before `before`, which came right before the last token read.
-    pub(super) fn backup2(&mut self, before: Token<'a>) {
-        let [_, second, _] = &mut self.token;
-        *second = before;
-        self.peeked = 2;
-    }
-
-    /// Goes back before `first`, which was followed by `second` and the last token read.
-    pub(super) fn backup3(&mut self, first: Token<'a>, second: Token<'a>) {
-        let [_, middle, last] = &mut self.token;
-        *middle = second;
-        *last = first;
-        self.peeked = 3;
-    }
-
-    pub(super) fn peek(&mut self) -> Token<'a> {
-        let token = self.next();
-        self.backup();
-        token
-    }
-
-    pub(super) fn peek_kind(&mut self) -> Kind {
-        if self.peeked == 0 {
-            if let Some(first) = self.token.first_mut() {
-                *first = self.shared.lexer.next_token();
-            }
-            self.peeked = 1;
-        }
-        let [first, second, third] = &self.token;
-        match self.peeked {
-            1 => first.kind,
-            2 => second.kind,
-            _ => third.kind,
-        }
-    }
-
-    pub(super) fn next_non_space(&mut self) -> Token<'a> {
-        while self.peek_kind() == Kind::Space {
-            self.next();
-        }
-        self.next()
-    }
-
-    pub(super) fn peek_non_space(&mut self) -> Token<'a> {
-        let token = self.next_non_space();
-        self.backup();
-        token
-    }
-
-    fn peek_kind_non_space(&mut self) -> Kind {
-        while self.peek_kind() == Kind::Space {
-            self.next();
-        }
-        self.peek_kind()
     }
 
     // Errors.

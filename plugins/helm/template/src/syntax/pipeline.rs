@@ -1,9 +1,9 @@
 //! The part of the parser that reads what stands in an action: pipelines, commands, operands.
 
-use super::lex::{Kind, Token};
 use super::literal::Number;
-use super::node::{Command, Expr, Names, Pipe, StrLiteral, Term, Variable};
+use super::node::{Command, Expr, Names, Pipe, StrLiteral, Term};
 use super::parse::Parser;
+use super::token::{Kind, Token};
 use crate::error::Error;
 use crate::strconv::{quote, unquote};
 
@@ -215,7 +215,7 @@ impl<'a> Parser<'_, 'a> {
             .variables
             .iter()
             .find(|variable| &*variable.name == name);
-        let known = known.map(|variable| Variable::clone(variable));
+        let known = known.cloned();
         known
             .map(|variable| Term::Variable(variable, Names::default()))
             .ok_or_else(|| {

@@ -31,7 +31,8 @@ pub(crate) fn is_print(c: char) -> bool {
 }
 
 /// One line as Helm's logger writes it to standard error.
-pub(crate) fn log_line(level: &str, message: &str, attributes: &[(&str, &str)]) -> String {
+#[must_use]
+pub fn log_line(level: &str, message: &str, attributes: &[(&str, &str)]) -> String {
     let mut line = format!("level={level} msg={}", attribute(message));
     for (key, value) in attributes {
         line.push(' ');

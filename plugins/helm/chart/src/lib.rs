@@ -25,6 +25,7 @@ pub use convert::{map_to_json, map_to_template, to_json, to_template};
 pub use decode::{Shape, Struct, floats, unmarshal, unmarshal_map};
 pub use error::{Error, ErrorKind};
 pub use file::File;
+pub use gotext::log_line;
 pub use glob::Pattern;
 pub use load::{Chart, Content};
 pub use metadata::{Dependency, Maintainer, Metadata};

@@ -1,8 +1,10 @@
 //! `cargo xtask test`: everything that runs, down to real clusters.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
 
 use crate::folders::Folders;
 use crate::timing::Parts;
@@ -90,17 +92,18 @@ fn all(folders: &Folders, args: &Args, parts: &mut Parts, count: &mut Count) -> 
                 .args(features),
         )
     })?;
-    // Portions by kind, never by package: another choice of packages is another choice of features, and a rebuild.
-    let portions: [(&str, &[&str]); 3] = [
-        ("unit tests", &["--lib", "--bins"]),
-        ("suites", &["--test", "*"]),
-        ("examples in documentation", &["--doc"]),
-    ];
-    let mut broken = Vec::new();
+    let metadata = shell::output(shell::cargo().current_dir(&folders.root).args([
+        "metadata",
+        "--no-deps",
+        "--format-version",
+        "1",
+    ]))?;
+    let portions = portions(&metadata, !args.fast)?;
+    let mut broken: Vec<String> = Vec::new();
     for (name, selection) in portions {
-        let passed = parts.part(name, || {
+        let passed = parts.part(&name, || {
             let mut command = test_command(folders, args);
-            command.args(selection).args(features);
+            command.args(&selection).args(features);
             if args.full {
                 command.args(["--", "--include-ignored"]);
             }
@@ -114,6 +117,62 @@ fn all(folders: &Folders, args: &Args, parts: &mut Parts, count: &mut Count) -> 
         bail!("failed: {}", broken.join(", "));
     }
     Ok(())
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    targets: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+    #[serde(default, rename = "required-features")]
+    required_features: Vec<String>,
+}
+
+/// What is run at a time, by name: the suites of `optikon-tests` one by one, the rest by kind. Portions are never by
+/// package: another choice of packages is another choice of features, and a rebuild.
+fn portions(metadata: &str, has_testbed: bool) -> Result<Vec<(String, Vec<String>)>> {
+    let metadata: Metadata =
+        serde_json::from_str(metadata).context("read what `cargo metadata` printed")?;
+    let mut suites = BTreeSet::new();
+    let mut others = BTreeSet::new();
+    for package in metadata.packages {
+        let known = if package.name == "optikon-tests" {
+            &mut suites
+        } else {
+            &mut others
+        };
+        for target in package.targets {
+            let is_test = target.kind.iter().any(|kind| kind == "test");
+            if is_test && (has_testbed || target.required_features.is_empty()) {
+                known.insert(target.name);
+            }
+        }
+    }
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let mut portions: Vec<(String, Vec<String>)> =
+        vec![("unit tests".to_owned(), words(&["--lib", "--bins"]))];
+    let mut selection = Vec::new();
+    for name in others.difference(&suites) {
+        selection.extend(["--test".to_owned(), name.clone()]);
+    }
+    if !selection.is_empty() {
+        portions.push(("tests of single crates".to_owned(), selection));
+    }
+    for name in suites {
+        portions.push((format!("suite {name}"), words(&["--test", &name])));
+    }
+    portions.push(("examples in documentation".to_owned(), words(&["--doc"])));
+    Ok(portions)
 }
 
 fn test_command(folders: &Folders, args: &Args) -> Command {
@@ -154,5 +213,30 @@ mod tests {
                 failed: 2
             }
         );
+    }
+
+    #[test]
+    fn a_suite_with_real_clusters_is_left_out_when_asked() {
+        let metadata = serde_json::json!({"packages": [
+            {"name": "a", "targets": [
+                {"name": "a", "kind": ["lib"]},
+                {"name": "own", "kind": ["test"]},
+            ]},
+            {"name": "optikon-tests", "targets": [
+                {"name": "sandbox", "kind": ["test"]},
+                {"name": "gateway", "kind": ["test"], "required-features": ["testbed"]},
+            ]},
+        ]})
+        .to_string();
+        let names = |has_testbed| -> Vec<String> {
+            portions(&metadata, has_testbed)
+                .unwrap()
+                .into_iter()
+                .map(|(_, selection)| selection.join(" "))
+                .collect()
+        };
+        let fast = ["--lib --bins", "--test own", "--test sandbox", "--doc"];
+        assert_eq!(names(false), fast);
+        assert!(names(true).contains(&"--test gateway".to_owned()));
     }
 }

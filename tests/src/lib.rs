@@ -19,6 +19,7 @@ pub mod ports;
 pub mod process;
 pub mod scratch;
 pub mod testbed;
+mod tiller;
 pub mod wait;
 
 pub use client::{Client, Reply};

@@ -3,15 +3,12 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tokio::sync::Mutex;
 
 use crate::cluster::Place;
-use crate::ports::probably_free;
+use crate::ports::{TRIES, listens, probably_free};
 use crate::process::Process;
-use crate::wait::wait_for;
 
 /// kwok's own rules: nodes become and stay Ready, pods run, end and vanish.
 const STAGES: &[&str] = &[
@@ -56,9 +53,6 @@ spec:
       phase: Failed
 ";
 
-/// How many other ports are tried when a chosen one was taken meanwhile.
-const TRIES: u32 = 5;
-
 /// Starts kwok for a cluster. `forwards` are pairs of a pod's port and the local port that stands for it.
 pub(crate) async fn start(
     place: &Place,
@@ -89,28 +83,12 @@ pub(crate) async fn start(
         // kwok reads a configuration from its user's home; there is none for tests.
         command.env("HOME", place.folder());
         let process = Process::start("kwok", command, &place.file("kwok.log"))?;
-        match listens(process, port).await {
+        match listens(process, "kwok's port", port).await {
             Ok(process) => return Ok(process),
             Err(error) => last = format!("{error:#}"),
         }
     }
     bail!("start kwok: {last}");
-}
-
-/// A plain connection is enough: only kwok knows this port.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "looks whether a child of ours listens"
-)]
-async fn listens(process: Process, port: u16) -> Result<Process> {
-    let process = Mutex::new(process);
-    wait_for("kwok's port", Duration::from_secs(30), || async {
-        process.lock().await.check()?;
-        let connection = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
-        Ok(connection.is_ok().then_some(()))
-    })
-    .await?;
-    Ok(process.into_inner())
 }
 
 fn configuration(stages: &Path, forwards: &[(u16, u16)]) -> Result<String> {

@@ -1,9 +1,17 @@
 //! Ports without races.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::Mutex;
+
+use crate::process::Process;
+use crate::wait::wait_for;
+
+/// How many ports are tried for a program that needs [`probably_free`].
+pub(crate) const TRIES: u32 = 5;
 
 /// A port on 127.0.0.1 that belongs to us for as long as this lives, while another process that shares ports
 /// (`SO_REUSEPORT`) listens on it. Until one does, connections are refused.
@@ -51,4 +59,20 @@ impl Reserved {
 pub fn probably_free() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("bind a free port")?;
     Ok(listener.local_addr()?.port())
+}
+
+/// Waits until the program accepts connections on its port, and fails as soon as it ends.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "looks whether a child of ours listens"
+)]
+pub(crate) async fn listens(process: Process, what: &str, port: u16) -> Result<Process> {
+    let process = Mutex::new(process);
+    wait_for(what, Duration::from_secs(60), || async {
+        process.lock().await.check()?;
+        let connection = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
+        Ok(connection.is_ok().then_some(()))
+    })
+    .await?;
+    Ok(process.into_inner())
 }

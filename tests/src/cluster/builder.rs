@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::keys::ADMIN_TOKEN;
 use crate::ports::Reserved;
 use crate::testbed::Testbed;
-use crate::{manifests, nodes};
+use crate::{manifests, nodes, tiller};
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -22,6 +22,7 @@ pub struct Builder {
     nodes: u32,
     has_controllers: bool,
     has_kwok: bool,
+    has_tiller: bool,
     flags: Vec<String>,
     forwards: Vec<(u16, u16)>,
 }
@@ -34,6 +35,7 @@ impl Builder {
             nodes: 0,
             has_controllers: false,
             has_kwok: false,
+            has_tiller: false,
             flags: Vec::new(),
             forwards: Vec::new(),
         }
@@ -42,7 +44,7 @@ impl Builder {
     /// Nodes `n0`, `n1`, …, Ready when the cluster is started. Brings kwok.
     #[must_use]
     pub fn nodes(mut self, count: u32) -> Self {
-        self.nodes = count;
+        self.nodes = self.nodes.max(count);
         self.has_kwok = true;
         self
     }
@@ -82,11 +84,18 @@ impl Builder {
         self
     }
 
+    /// Tiller in kube-system, reached by a port-forward as by its clients. Brings a node.
+    #[must_use]
+    pub fn tiller(mut self) -> Self {
+        self.has_tiller = true;
+        self.nodes(1)
+    }
+
     /// Starts it, and waits until it is ready and its nodes are.
     ///
     /// # Errors
     /// When a server does not start; the error shows the end of its log.
-    pub async fn start(self) -> Result<Cluster> {
+    pub async fn start(mut self) -> Result<Cluster> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let place = Place {
             folder: self.testbed.folder().join(format!("cluster-{number}")),
@@ -110,6 +119,7 @@ impl Builder {
             flags: self.flags,
             api_server: None,
             others: Vec::new(),
+            tiller: None,
         };
         fs::write(
             cluster.kubeconfig_file(),
@@ -122,6 +132,11 @@ impl Builder {
             .with_context(|| format!("start cluster {}", cluster.name))?;
         if cluster.has_controllers {
             cluster.start_controllers()?;
+        }
+        if self.has_tiller {
+            let running = tiller::start(&cluster.place).await?;
+            self.forwards.push((tiller::PORT, running.port));
+            cluster.tiller = Some(running);
         }
         if self.has_kwok {
             let kwok = nodes::start(
@@ -143,6 +158,10 @@ impl Builder {
         }
         if cluster.has_controllers {
             cluster.wait_for_default_account("default").await?;
+        }
+        if self.has_tiller {
+            cluster.create(&tiller::pod()).await?;
+            cluster.wait_for_pod("kube-system", "tiller-deploy").await?;
         }
         Ok(cluster)
     }

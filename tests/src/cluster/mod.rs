@@ -20,6 +20,7 @@ use crate::manifests;
 use crate::ports::Reserved;
 use crate::process::Process;
 use crate::testbed::Testbed;
+use crate::tiller::Tiller;
 use crate::wait::wait_for;
 
 /// A loaded machine with two cores starts a server in 2 to 14 s.
@@ -52,6 +53,7 @@ pub struct Cluster {
     // Processes first: they are dropped in the order of the fields.
     api_server: Option<Process>,
     others: Vec<Process>,
+    tiller: Option<Tiller>,
     name: String,
     prefix: String,
     place: Place,
@@ -309,6 +311,30 @@ impl Cluster {
             Ok(is_ready(&now).then_some(()))
         })
         .await
+    }
+
+    /// Waits until a pod is Ready.
+    ///
+    /// # Errors
+    /// When it is not in time.
+    pub async fn wait_for_pod(&self, namespace: &str, name: &str) -> Result<()> {
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+        wait_for(&path, START, || async {
+            let pod = self.admin.read(&path).await?;
+            Ok(is_true(&pod, "Ready").then_some(()))
+        })
+        .await
+    }
+
+    /// Where Tiller listens on 127.0.0.1, when there is one.
+    #[must_use]
+    pub fn tiller_port(&self) -> Option<u16> {
+        self.tiller.as_ref().map(|tiller| tiller.port)
+    }
+
+    /// Ends Tiller at once; its pod stays, and forwards to it fail from then on.
+    pub fn kill_tiller(&mut self) {
+        self.tiller = None;
     }
 
     async fn wait_for_default_account(&self, namespace: &str) -> Result<()> {

@@ -42,13 +42,27 @@ async fn a_server_without_controllers_has_nodes_and_bound_pods() {
         .create(&manifests::pod("default", "bare", "n0"))
         .await
         .unwrap();
-    wait_for("a running pod", START, || async {
-        let pod = cluster
-            .admin()
-            .read("/api/v1/namespaces/default/pods/bare")
-            .await?;
-        Ok(is_true(&pod, "Ready").then_some(()))
-    })
-    .await
-    .unwrap();
+    cluster.wait_for_pod("default", "bare").await.unwrap();
+}
+
+#[tokio::test]
+async fn tiller_is_found_and_reached_as_its_clients_do_it() {
+    let testbed = Testbed::start().await.unwrap();
+    let mut cluster = testbed.cluster("old").tiller().start().await.unwrap();
+    let (_, helm) = Testbed::tiller().unwrap();
+    let home = crate::scratch::folder().unwrap();
+    let kubeconfig = cluster.kubeconfig_file();
+    let version = || {
+        std::process::Command::new(&helm)
+            .args(["version", "--server", "--home"])
+            .arg(home.path())
+            .args(["--tiller-connection-timeout", "5"])
+            .env("KUBECONFIG", &kubeconfig)
+            .output()
+            .unwrap()
+    };
+    let printed = String::from_utf8(version().stdout).unwrap();
+    assert!(printed.contains("SemVer:\"v2.17.0\""), "{printed}");
+    cluster.kill_tiller();
+    assert!(!version().status.success());
 }

@@ -56,7 +56,14 @@ pub fn run(folders: &Folders, _args: &Args) -> Result<()> {
         part(
             "tidy",
             None,
-            &["test", "--package", "optikon-tests", "--test", "tidy"],
+            &[
+                "test",
+                "--workspace",
+                "--features",
+                "optikon-tests/testbed",
+                "--test",
+                "tidy",
+            ],
         );
     }
     parts.print();

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures::{StreamExt, stream};
 use serde_json::{Map, Value, json};
 
@@ -9,7 +10,7 @@ use super::{
     custody::Custody,
     input::{self, Draft, Unknown},
     looks::{Looks, Wanted},
-    mirror::{Cursor, Entry, Mirror},
+    mirror::{Cursor, Entry, Mirror, Rendered},
     view::{self, Detail},
 };
 use crate::{
@@ -84,6 +85,27 @@ pub struct Clusters {
 }
 
 impl Clusters {
+    /// Over these ports; `mirror` starts empty, [`Clusters::load`] and [`Clusters::feed`] fill it.
+    pub fn new(
+        registry: Arc<dyn Registry>,
+        looks: Arc<Looks>,
+        mirror: Arc<Mirror>,
+        custody: Custody,
+        outbound: Arc<dyn Outbound>,
+        documents: Arc<dyn Documents>,
+        world: Arc<dyn World>,
+    ) -> Self {
+        Self {
+            registry,
+            mirror,
+            custody,
+            looks,
+            outbound,
+            documents,
+            world,
+        }
+    }
+
     /// The mirror that reads come from.
     pub fn mirror(&self) -> &Arc<Mirror> {
         &self.mirror
@@ -122,6 +144,28 @@ impl Clusters {
             }
         };
         Ok((object, entry.version))
+    }
+
+    /// One cluster as last seen, as JSON: made once per state, however often it is asked for.
+    ///
+    /// # Errors
+    /// As [`Clusters::get`].
+    pub async fn rendered(
+        &self,
+        caller: &Caller,
+        name: &ClusterName,
+        is_fresh: bool,
+    ) -> Result<(Arc<Entry>, Bytes)> {
+        let entry = if is_fresh {
+            self.fetch(caller, name).await?
+        } else {
+            self.find(caller, name)?
+        };
+        let bytes = entry.rendered.get(|| {
+            let object = view::object(&entry, Detail::Whole);
+            serde_json::to_vec(&object).unwrap_or_default()
+        });
+        Ok((entry, bytes))
     }
 
     /// `status`, `nodes` or `workloads` of one cluster, live.
@@ -602,6 +646,7 @@ impl Clusters {
             object_version: version,
             version,
             health: Arc::default(),
+            rendered: Rendered::default(),
         }
     }
 

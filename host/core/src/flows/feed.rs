@@ -6,7 +6,12 @@ use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{clusters::Clusters, health::Health, input, mirror::Entry};
+use super::{
+    clusters::Clusters,
+    health::Health,
+    input,
+    mirror::{Entry, Rendered},
+};
 use crate::{
     error::{Error, Result},
     ports::{Call, Event, Object, Registry, Table},
@@ -112,6 +117,7 @@ impl Clusters {
                 object_version: saved.object_version,
                 version: saved.version,
                 health: Arc::new(health),
+                rendered: Rendered::default(),
             });
         }
         self.mirror.load(entries, heard);

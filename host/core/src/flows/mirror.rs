@@ -13,9 +13,10 @@
 use std::{
     collections::{HashMap, VecDeque},
     ops::Bound,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+use bytes::Bytes;
 use imbl::OrdMap;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -49,6 +50,25 @@ pub struct Entry {
     pub version: u64,
     /// What was last seen of the member.
     pub health: Arc<Health>,
+    /// The cached view as JSON, made once per state.
+    pub rendered: Rendered,
+}
+
+/// Bytes that are made once, when somebody asks; a changed copy has to make its own.
+#[derive(Debug, Default)]
+pub struct Rendered(OnceLock<Bytes>);
+
+impl Rendered {
+    /// The bytes; `make` runs at most once.
+    pub fn get(&self, make: impl FnOnce() -> Vec<u8>) -> Bytes {
+        self.0.get_or_init(|| make().into()).clone()
+    }
+}
+
+impl Clone for Rendered {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// What happened to a cluster.
@@ -460,7 +480,7 @@ impl State {
             self.remove(&name, None);
         }
         let version = self.version.saturating_add(1);
-        let health = Arc::new(Health::default());
+        let (health, rendered) = (Arc::new(Health::default()), Rendered::default());
         let new = Entry {
             cluster,
             uid,
@@ -468,6 +488,7 @@ impl State {
             object_version: version,
             version,
             health,
+            rendered,
         };
         self.event(None, Some(new));
     }

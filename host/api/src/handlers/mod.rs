@@ -1,0 +1,10 @@
+//! A file per noun. A handler extracts, calls one use-case and renders.
+
+pub(crate) mod audit;
+pub(crate) mod clusters;
+pub(crate) mod docs;
+pub(crate) mod health;
+pub(crate) mod plugins;
+mod query;
+pub(crate) mod tokens;
+pub(crate) mod watch;

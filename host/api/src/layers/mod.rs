@@ -1,0 +1,12 @@
+//! What every request passes, from the outside in: [`observe`] (id, log line, metrics, the text of
+//! errors), then [`admit`] (host, origin, authentication, role).
+
+mod admit;
+mod observe;
+
+pub(crate) use admit::admit;
+pub(crate) use observe::observe;
+
+/// The common name of a verified client certificate; put there by the listener.
+#[derive(Debug, Clone)]
+pub(crate) struct PeerCertificate(pub(crate) String);

@@ -1,0 +1,77 @@
+//! The outermost layer: a request id, one log line, metrics, and the text of errors.
+
+use std::time::Instant;
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderValue, header},
+    middleware::Next,
+    response::Response,
+};
+
+use crate::{problem::Pending, state::Gateway};
+
+/// Gives the request an id and the answer its final shape.
+pub(crate) async fn observe(
+    State(gateway): State<Gateway>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let started = Instant::now();
+    let id = request_id(&gateway, &request);
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    // `MatchedPath` is a bounded word, the path itself is not.
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("unmatched", |p| known_route(p.as_str()));
+    let mut response = next.run(request).await;
+    if let Some(Pending(problem)) = response.extensions_mut().remove::<Pending>() {
+        response = problem.render(&id, &path);
+    }
+    let status = response.status().as_u16();
+    let took = started.elapsed();
+    gateway.metrics.request(route, status, took);
+    tracing::info!(
+        target: "optikon::access",
+        request_id = %id, %method, path = %path.escape_debug(), status, took_ms = took.as_millis() as u64,
+    );
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert("x-request-id", value);
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+/// The caller's own id when it is a harmless word, else a new one.
+fn request_id(gateway: &Gateway, request: &Request) -> String {
+    let given = request
+        .headers()
+        .get("x-request-id")
+        .and_then(|v| v.to_str().ok());
+    let is_word = |text: &&str| {
+        (1..=64).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    };
+    if let Some(id) = given.filter(is_word) {
+        return id.to_owned();
+    }
+    let mut random = [0; 8];
+    gateway.world.random(&mut random);
+    random.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn known_route(path: &str) -> &'static str {
+    let known = crate::router::ENDPOINTS.iter().find(|(_, p, _)| *p == path);
+    known.map_or("unmatched", |(_, p, _)| p)
+}

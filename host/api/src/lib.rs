@@ -1,0 +1,23 @@
+//! The REST API: the only crate that names axum.
+//!
+//! `router` has a line per endpoint with the role it needs; `layers` is what every request passes
+//! (request id, host check, authentication and roles, metrics); `handlers` has a file per noun,
+//! each handler extracts, calls one use-case and renders; `problem` is the one table from error to
+//! status; `listen` accepts connections and ends them in order.
+
+mod handlers;
+mod layers;
+mod listen;
+mod metrics;
+mod negotiate;
+mod openapi;
+mod problem;
+mod router;
+mod state;
+
+pub use listen::{Listener, Serving, TlsFiles, TlsProblem};
+pub use metrics::Metrics;
+pub use openapi::document as openapi_document;
+pub use problem::Problem;
+pub use router::{Access, ENDPOINTS, router};
+pub use state::{Check, Gateway, ReadyChecks, Version};

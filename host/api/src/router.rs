@@ -1,0 +1,118 @@
+//! A line per endpoint: path, methods, who may.
+
+use axum::{Router, http::Method, middleware::from_fn_with_state, routing::get};
+use optikon_core::{Error, words::Role};
+
+use crate::{
+    handlers::{audit, clusters, docs, health, plugins, tokens, watch},
+    layers,
+    problem::Problem,
+    state::Gateway,
+};
+
+/// Who may call an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, without a token.
+    Public,
+    /// This role and those above it.
+    From(Role),
+}
+
+use Access::{From, Public};
+use Role::{Admin, Operator, Viewer};
+
+/// Every endpoint and the role it needs: the one layer that checks roles reads this table, and
+/// refuses whatever is not in it.
+pub const ENDPOINTS: &[(Method, &str, Access)] = &[
+    (Method::GET, "/livez", Public),
+    (Method::GET, "/readyz", Public),
+    (Method::GET, "/version", Public),
+    (Method::GET, "/metrics", From(Viewer)),
+    (Method::GET, "/openapi.json", From(Viewer)),
+    (Method::GET, "/docs", From(Viewer)),
+    (Method::GET, "/docs/", From(Viewer)),
+    (Method::GET, "/docs/{*file}", From(Viewer)),
+    (Method::GET, "/cluster", From(Viewer)),
+    (Method::POST, "/cluster", From(Operator)),
+    (Method::GET, "/cluster/{name}", From(Viewer)),
+    (Method::PUT, "/cluster/{name}", From(Operator)),
+    (Method::PATCH, "/cluster/{name}", From(Operator)),
+    (Method::DELETE, "/cluster/{name}", From(Operator)),
+    (Method::GET, "/cluster/{name}/status", From(Viewer)),
+    (Method::GET, "/cluster/{name}/nodes", From(Viewer)),
+    (Method::GET, "/cluster/{name}/workloads", From(Viewer)),
+    (Method::GET, "/plugins", From(Admin)),
+    (Method::GET, "/plugins/available", From(Admin)),
+    (Method::GET, "/plugins/{slot}", From(Admin)),
+    (Method::GET, "/tokens", From(Admin)),
+    (Method::POST, "/tokens", From(Admin)),
+    (Method::DELETE, "/tokens/{id}", From(Admin)),
+    (Method::GET, "/audit", From(Admin)),
+];
+
+/// The whole API.
+pub fn router(gateway: Gateway) -> Router {
+    const GET: &str = "GET, HEAD";
+    let routes = Router::new()
+        .route("/livez", get(health::livez).fallback(|| only(GET)))
+        .route("/readyz", get(health::readyz).fallback(|| only(GET)))
+        .route("/version", get(health::version).fallback(|| only(GET)))
+        .route("/metrics", get(health::metrics).fallback(|| only(GET)))
+        .route("/openapi.json", get(docs::openapi).fallback(|| only(GET)))
+        .route("/docs", get(docs::index).fallback(|| only(GET)))
+        .route("/docs/", get(docs::index_page).fallback(|| only(GET)))
+        .route("/docs/{*file}", get(docs::file).fallback(|| only(GET)))
+        .route(
+            "/cluster",
+            get(watch::list_or_watch)
+                .post(clusters::create)
+                .fallback(|| only("GET, HEAD, POST")),
+        )
+        .route(
+            "/cluster/{name}",
+            get(clusters::read)
+                .put(clusters::replace)
+                .patch(clusters::patch)
+                .delete(clusters::delete)
+                .fallback(|| only("GET, HEAD, PUT, PATCH, DELETE")),
+        )
+        .route(
+            "/cluster/{name}/status",
+            get(clusters::status).fallback(|| only(GET)),
+        )
+        .route(
+            "/cluster/{name}/nodes",
+            get(clusters::nodes).fallback(|| only(GET)),
+        )
+        .route(
+            "/cluster/{name}/workloads",
+            get(clusters::workloads).fallback(|| only(GET)),
+        )
+        .route("/plugins", get(plugins::slots).fallback(|| only(GET)))
+        .route(
+            "/plugins/available",
+            get(plugins::available).fallback(|| only(GET)),
+        )
+        .route("/plugins/{slot}", get(plugins::slot).fallback(|| only(GET)))
+        .route(
+            "/tokens",
+            get(tokens::list)
+                .post(tokens::create)
+                .fallback(|| only("GET, HEAD, POST")),
+        )
+        .route(
+            "/tokens/{id}",
+            axum::routing::delete(tokens::revoke).fallback(|| only("DELETE")),
+        )
+        .route("/audit", get(audit::list).fallback(|| only(GET)))
+        .fallback(|| async { Problem::from(Error::not_found("path", "")) });
+    routes
+        .layer(from_fn_with_state(gateway.clone(), layers::admit))
+        .layer(from_fn_with_state(gateway.clone(), layers::observe))
+        .with_state(gateway)
+}
+
+async fn only(allow: &'static str) -> Problem {
+    Problem::method_not_allowed(allow)
+}

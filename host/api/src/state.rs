@@ -1,0 +1,70 @@
+//! What handlers reach.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use optikon_core::{
+    flows::{access::Tokens, clusters::Clusters},
+    ports::{Documents, Plugins, World},
+    words::Caller,
+};
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::metrics::Metrics;
+
+/// Everything the API serves. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    /// The use-cases of `/cluster`.
+    pub clusters: Clusters,
+    /// Access tokens.
+    pub tokens: Arc<Tokens>,
+    /// Slots and plugin files.
+    pub plugins: Arc<dyn Plugins>,
+    /// The audit trail.
+    pub documents: Arc<dyn Documents>,
+    /// The clock.
+    pub world: Arc<dyn World>,
+    /// What `/metrics` shows.
+    pub metrics: Arc<Metrics>,
+    /// What `/readyz` asks.
+    pub checks: Arc<dyn ReadyChecks>,
+    /// What `/version` says.
+    pub version: Arc<Version>,
+    /// Names that `Host` may have beside IP addresses and `localhost`.
+    pub hosts: Arc<Vec<String>>,
+    /// Callers by the common name of their client certificate.
+    pub certificates: Arc<BTreeMap<String, Caller>>,
+    /// True when the process is to end.
+    pub shutdown: watch::Receiver<bool>,
+}
+
+/// What `/version` says.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Version {
+    /// The gateway's own version.
+    pub version: String,
+    /// The commit it was built from, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The versions of the plugin interfaces that it offers.
+    pub interfaces: Vec<String>,
+}
+
+/// One named check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// `store`, `registry`…
+    pub name: String,
+    /// Why it does not hold; absent = it holds.
+    pub problem: Option<String>,
+    /// Whether the gateway is unready because of it, or only tells.
+    pub is_fatal: bool,
+}
+
+/// Whether the gateway can serve.
+pub trait ReadyChecks: Send + Sync + std::fmt::Debug {
+    /// Every check, in a stable order. Takes no time: nothing is asked over a network.
+    fn checks(&self) -> Vec<Check>;
+}

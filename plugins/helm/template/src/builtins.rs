@@ -103,7 +103,8 @@ fn printed(args: &[Value]) -> Result<Str, Error> {
     fmt::sprint(&args)
 }
 
-fn length(item: &Value) -> Result<Value, Error> {
+/// Go's `len`.
+pub(crate) fn length(item: &Value) -> Result<Value, Error> {
     if let Some(plain) = item.behind() {
         return length(&plain);
     }

@@ -42,6 +42,7 @@ impl<'t> Frame<'t, '_> {
                     Special::And => self.short_circuit(dot, false, args, last),
                     Special::Or => self.short_circuit(dot, true, args, last),
                     Special::Call => self.call_value(dot, node, args, last),
+                    Special::Len => self.length(dot, node, args, last),
                 }
             }
         }
@@ -90,6 +91,37 @@ impl<'t> Frame<'t, '_> {
             format_args!("error calling call: {refusal}"),
             Some(refusal.clone()),
         ))
+    }
+
+    /// `len`, whose refusal of nil depends on where the nil comes from.
+    fn length(
+        &mut self,
+        dot: &Operand,
+        node: At<'t>,
+        args: &'t [Expr],
+        last: Option<Operand>,
+    ) -> Result<Operand, Error> {
+        let operand = match args.first() {
+            Some(arg) => {
+                self.at = At::Expr(arg);
+                self.eval_operand(dot, arg)?
+            }
+            None => last.unwrap_or_default(),
+        };
+        let length = if operand.interface || !matches!(operand.value, Value::Nil) {
+            builtins::length(&operand.value)
+        } else {
+            Err(Error::new(
+                "reflect: call of reflect.Value.Type on zero Value",
+            ))
+        };
+        length.map(Operand::concrete).map_err(|error| {
+            self.at = node;
+            self.fail_with(
+                format_args!("error calling len: {error}"),
+                Some(error.clone()),
+            )
+        })
     }
 
     fn check_count(

@@ -111,8 +111,8 @@ impl<'t> Frame<'t, '_> {
         self.eval_operand(dot, inner)
     }
 
-    /// An operand that is no literal, without arguments.
-    fn eval_operand(&mut self, dot: &Operand, expr: &'t Expr) -> Result<Operand, Error> {
+    /// An operand without arguments, of the type it has by itself.
+    pub(super) fn eval_operand(&mut self, dot: &Operand, expr: &'t Expr) -> Result<Operand, Error> {
         match &expr.term {
             Term::Dot => Ok(dot.clone()),
             Term::Field(names) => self.eval_fields(dot, dot, expr, names, &[], None),

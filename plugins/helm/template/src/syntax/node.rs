@@ -156,10 +156,12 @@ pub(crate) struct Callee {
     pub(crate) special: Option<Special>,
 }
 
-/// Builtins that are part of the language: they do not get their arguments as others do.
+/// Builtins that do not get their arguments as others do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Special {
     And,
     Or,
     Call,
+    /// Tells a nil element from no value at all.
+    Len,
 }

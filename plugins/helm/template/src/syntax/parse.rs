@@ -38,6 +38,7 @@ impl Scope<'_> {
             "and" => Some(Special::And),
             "or" => Some(Special::Or),
             "call" => Some(Special::Call),
+            "len" => Some(Special::Len),
             _ => None,
         };
         self.builtins

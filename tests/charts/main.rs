@@ -1,0 +1,11 @@
+//! Charts rendered by our engine against what the real Helm made of them.
+//!
+//! `sample` walks the public sample beside the project, where it exists; `fixtures` the charts under
+//! `tests/fixtures/charts`, whose goldens are committed; `facts` shows what a rendering asks of its surroundings.
+#![allow(clippy::print_stdout, reason = "the summaries say how many cases ran")]
+
+mod cases;
+mod facts;
+mod fixtures;
+mod hostile;
+mod sample;

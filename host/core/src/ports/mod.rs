@@ -3,12 +3,14 @@
 //! | port | implemented by | for |
 //! |---|---|---|
 //! | [`Registry`], [`Prober`] | `host/engine`, by calling a component | where clusters are written down; one look at a member |
+//! | [`Charts`] | `host/engine`, by calling a component | Helm releases on one cluster |
 //! | [`Plugins`] | `host/engine` | slots: what fills them, checks, swaps |
 //! | [`Outbound`], [`Connection`] | `host/outbound` | the only way to another machine |
 //! | [`Kv`] | `host/store` | a plugin's own durable keys, one name space per slot |
 //! | [`Documents`], [`Vault`] | `host/store` | the host's own durable state; sealed credentials |
 //! | [`World`] | the binary | the clock and randomness |
 
+mod charts;
 mod outbound;
 mod plugins;
 mod prober;
@@ -17,6 +19,7 @@ mod store;
 
 use std::time::Duration;
 
+pub use charts::{Charts, Content, Facts, ObjectChange, Outcome, Prepared, Release};
 pub use outbound::{Connection, Outbound};
 pub use plugins::{
     FunctionStats, Inspection, Invalidity, LimitView, PluginInfo, Plugins, SlotInfo, SlotState,

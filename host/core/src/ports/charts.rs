@@ -1,0 +1,260 @@
+//! Helm releases on ONE cluster; the host fans out.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Call, Connection};
+use crate::error::Result;
+
+/// What a plan may depend on. The engine notes which of these a `prepare` really read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// The release's name.
+    pub release: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// `install` or `upgrade`.
+    pub action: String,
+    /// The revision that this would make.
+    pub revision: u32,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The cluster's labels.
+    pub labels: BTreeMap<String, String>,
+    /// As in `v1.37.2`.
+    pub kube_version: String,
+    /// `group/version` and `group/version/Kind`, sorted.
+    pub api_versions: Vec<String>,
+}
+
+impl Facts {
+    /// One fact by its name in WIT, as text that can be compared.
+    pub fn value(&self, name: &str) -> Option<String> {
+        Some(match name {
+            "release" => self.release.clone(),
+            "namespace" => self.namespace.clone(),
+            "action" => self.action.clone(),
+            "revision" => self.revision.to_string(),
+            "cluster" => self.cluster.clone(),
+            "labels" => format!("{:?}", self.labels),
+            "kube-version" => self.kube_version.clone(),
+            "api-versions" => self.api_versions.join("\n"),
+            _ => return None,
+        })
+    }
+}
+
+/// The result of a `prepare`, with what it depended on.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// Opaque to the host; holds rendered manifests and values, so it is a secret.
+    pub plan: Vec<u8>,
+    /// How many objects it would apply.
+    pub objects: u32,
+    /// For people.
+    pub warnings: Vec<String>,
+    /// The facts that were read, by their name in WIT.
+    pub reads: Vec<String>,
+    /// Whether it used the clock, randomness, keys or the cluster itself: such a plan is never shared.
+    pub is_impure: bool,
+}
+
+impl Prepared {
+    /// Whether a plan that was made for `made_for` serves `other` as well.
+    pub fn serves(&self, made_for: &Facts, other: &Facts) -> bool {
+        !self.is_impure && self.reads.iter().all(|name| made_for.value(name) == other.value(name))
+    }
+}
+
+/// One revision of a release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Release {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// From 1.
+    pub revision: u32,
+    /// Helm's word: `deployed`, `failed`…
+    pub status: String,
+    /// The operation that made this very revision, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// For people: `chart`, `appVersion`, `updated`, `description`, `resources`, `notes`.
+    #[serde(flatten)]
+    pub details: serde_json::Map<String, serde_json::Value>,
+}
+
+/// How a change of a release ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// As it is now.
+    pub release: Release,
+    /// False: it was so already; no new revision was made.
+    pub is_changed: bool,
+}
+
+/// One revision whole. Secret: values and manifests may hold anything.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Content {
+    /// What it is.
+    pub release: Release,
+    /// The manifest as Helm stores it.
+    pub manifest: String,
+    /// The user's values, JSON.
+    pub values: String,
+    /// The notes.
+    pub notes: String,
+}
+
+/// What a change would do to one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectChange {
+    /// `apiVersion/kind` or the kind.
+    pub kind: String,
+    /// Absent for cluster-wide ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// `created`, `changed`, `deleted`, `unchanged`.
+    pub what: String,
+    /// The differing fields, JSON; contents of Secrets masked.
+    pub patch: String,
+}
+
+/// Helm releases on one cluster, through one backend. Every method is for the cluster of its
+/// connection, and safe to repeat: work that the same operation did before is recognised.
+#[async_trait]
+pub trait Charts: Send + Sync + std::fmt::Debug {
+    /// Renders: everything that can be known before the cluster is touched. `cluster` is read-only
+    /// and given only where templates may look something up.
+    ///
+    /// # Errors
+    /// `Invalid` with what is wrong with chart or values.
+    async fn prepare(
+        &self,
+        call: Call,
+        archive: Bytes,
+        values: Vec<String>,
+        facts: Facts,
+        cluster: Option<Arc<dyn Connection>>,
+    ) -> Result<Prepared>;
+
+    /// Applies a plan as a first revision. `options` is a JSON object: `timeoutMs`, `wait`,
+    /// `atomic`, `createNamespace`, `takeOwnership`, `noHooks`, `force`, `historyMax`.
+    async fn install(
+        &self,
+        call: Call,
+        cluster: Arc<dyn Connection>,
+        facts: Facts,
+        plan: Bytes,
+        options: &str,
+    ) -> Result<Outcome>;
+
+    /// Applies a plan as a further revision.
+    async fn upgrade(
+        &self,
+        call: Call,
+        cluster: Arc<dyn Connection>,
+        facts: Facts,
+        plan: Bytes,
+        options: &str,
+    ) -> Result<Outcome>;
+
+    /// What applying a plan would change; changes nothing.
+    async fn preview(
+        &self,
+        call: Call,
+        cluster: Arc<dyn Connection>,
+        facts: Facts,
+        plan: Bytes,
+        options: &str,
+    ) -> Result<Vec<ObjectChange>>;
+
+    /// Back to `revision`; absent = the one before.
+    async fn rollback(
+        &self,
+        call: Call,
+        cluster: Arc<dyn Connection>,
+        facts: Facts,
+        revision: Option<u32>,
+        options: &str,
+    ) -> Result<Outcome>;
+
+    /// Removes a release and, unless told otherwise, its history.
+    async fn uninstall(
+        &self,
+        call: Call,
+        cluster: Arc<dyn Connection>,
+        facts: Facts,
+        options: &str,
+    ) -> Result<Outcome>;
+
+    /// Runs the test hooks.
+    async fn run_tests(
+        &self,
+        call: Call,
+        cluster: Arc<dyn Connection>,
+        facts: Facts,
+        options: &str,
+    ) -> Result<Outcome>;
+
+    /// The newest revision of every release of a namespace, or of all.
+    async fn list_releases(
+        &self,
+        call: Call,
+        cluster: Arc<dyn Connection>,
+        namespace: Option<String>,
+        filter: &str,
+    ) -> Result<Vec<Release>>;
+
+    /// One revision; absent = the newest.
+    async fn get(
+        &self,
+        call: Call,
+        cluster: Arc<dyn Connection>,
+        facts: Facts,
+        revision: Option<u32>,
+    ) -> Result<Content>;
+
+    /// The newest `limit` revisions, newest first.
+    async fn history(
+        &self,
+        call: Call,
+        cluster: Arc<dyn Connection>,
+        facts: Facts,
+        limit: u32,
+    ) -> Result<Vec<Release>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_is_shared_only_where_what_it_read_agrees() {
+        let facts = |cluster: &str, version: &str| Facts {
+            cluster: cluster.into(),
+            kube_version: version.into(),
+            ..Facts::default()
+        };
+        let prepared = |reads: &[&str], is_impure| Prepared {
+            plan: Vec::new(),
+            objects: 0,
+            warnings: Vec::new(),
+            reads: reads.iter().map(|r| (*r).to_owned()).collect(),
+            is_impure,
+        };
+        let (a, b, old) = (facts("a", "v1.37.2"), facts("b", "v1.37.2"), facts("c", "v1.28.0"));
+        assert!(prepared(&["kube-version"], false).serves(&a, &b));
+        assert!(!prepared(&["kube-version"], false).serves(&a, &old));
+        assert!(prepared(&["release"], false).serves(&a, &old));
+        assert!(!prepared(&["cluster"], false).serves(&a, &b));
+        assert!(!prepared(&[], true).serves(&a, &b));
+    }
+}

@@ -24,8 +24,8 @@ pub struct Resolved {
     charts: Vec<Row>,
     metadata: Vec<Metadata>,
     root: usize,
-    /// Warnings, as lines of a log.
-    pub warnings: Vec<String>,
+    /// Lines for the log of whoever asked for the work at hand.
+    warnings: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -70,11 +70,12 @@ pub fn is_compatible(range: &str, version: &str) -> bool {
 }
 
 impl Resolved {
-    /// Decides about dependencies and imported values; `values` are the user's.
+    /// Decides about dependencies and imported values; `values` are the user's. Warnings go to
+    /// `log` as lines, those before an error too.
     ///
     /// # Errors
     /// Values that hold something else where a subchart's map belongs.
-    pub fn new(chart: &Chart, values: &Map) -> Result<Self, Error> {
+    pub fn new(chart: &Chart, values: &Map, log: &mut Vec<String>) -> Result<Self, Error> {
         let mut resolved = Self {
             charts: Vec::new(),
             metadata: Vec::new(),
@@ -82,21 +83,28 @@ impl Resolved {
             warnings: Vec::new(),
         };
         resolved.root = resolved.add(chart, None);
-        resolved
+        let result = resolved
             .enable(resolved.root, values, "")
-            .and_then(|()| resolved.import(resolved.root))
-            .map_err(|error| {
-                Error::values(format!("chart dependencies processing failed: {error}"))
-            })?;
-        Ok(resolved)
+            .and_then(|()| resolved.import(resolved.root));
+        log.append(&mut resolved.warnings);
+        match result {
+            Ok(()) => Ok(resolved),
+            Err(error) => {
+                let failed = "chart dependencies processing failed";
+                log.push(log_line("ERROR", failed, &[("error", &error)]));
+                Err(Error::values(format!("{failed}: {error}")))
+            }
+        }
     }
 
-    /// The values templates are given: the user's over those of all charts.
+    /// The values templates are given: the user's over those of all charts. Warnings go to `log`.
     ///
     /// # Errors
     /// Values that hold something else where a subchart's map belongs.
-    pub fn coalesce(&mut self, values: &Map) -> Result<Map, Error> {
-        self.run(self.root, Some(values), false).map_err(Error::values)
+    pub fn coalesce(&mut self, values: &Map, log: &mut Vec<String>) -> Result<Map, Error> {
+        let result = self.run(self.root, Some(values), false).map_err(Error::values);
+        log.append(&mut self.warnings);
+        result
     }
 
     /// The chart itself.

@@ -7,7 +7,7 @@ mod cycle;
 mod words;
 
 use helm_template::{Map, Value};
-use jsonschema::{Retrieve, Uri};
+use jsonschema::{Draft, Retrieve, Uri};
 use serde_json::Value as Json;
 
 use crate::convert::map_to_json;
@@ -50,16 +50,44 @@ fn check(chart: ResolvedChart<'_>, values: &Map, text: &mut String) {
 }
 
 fn check_one(schema: &[u8], values: &Json) -> Result<(), String> {
-    let schema: Json = serde_json::from_slice(schema).map_err(|error| words::bad_json(schema, &error))?;
+    let mut schema: Json =
+        serde_json::from_slice(schema).map_err(|error| words::bad_json(schema, &error))?;
+    let draft = take_draft(&mut schema)?;
     if let Some(at) = cycle::find(&schema) {
         return Err(format!("{at} references itself, which no value can satisfy"));
     }
     let validator = jsonschema::options()
+        .with_draft(draft)
         .with_retriever(Nothing)
         .build(&schema)
         .map_err(|error| words::bad_schema(&error))?;
     let errors: Vec<_> = validator.iter_errors(values).collect();
     if errors.is_empty() { Ok(()) } else { Err(words::violations(&errors)) }
+}
+
+/// The draft that a schema names; the newest if it names none. The name is taken out, as the
+/// validator knows fewer spellings than Helm's.
+fn take_draft(schema: &mut Json) -> Result<Draft, String> {
+    let Some(map) = schema.as_object_mut() else {
+        return Ok(Draft::Draft202012);
+    };
+    let Some(Json::String(name)) = map.get("$schema") else {
+        return Ok(Draft::Draft202012);
+    };
+    let plain = name.strip_suffix('#').unwrap_or(name);
+    let plain = plain.strip_prefix("http://").or_else(|| plain.strip_prefix("https://"));
+    let draft = match plain {
+        Some("json-schema.org/schema" | "json-schema.org/draft/2020-12/schema") => {
+            Draft::Draft202012
+        }
+        Some("json-schema.org/draft/2019-09/schema") => Draft::Draft201909,
+        Some("json-schema.org/draft-07/schema") => Draft::Draft7,
+        Some("json-schema.org/draft-06/schema") => Draft::Draft6,
+        Some("json-schema.org/draft-04/schema") => Draft::Draft4,
+        _ => return Err(format!("{name:?} names no draft of JSON Schema; nothing is fetched\n")),
+    };
+    map.remove("$schema");
+    Ok(draft)
 }
 
 /// Fetches nothing. An unresolved `urn:` allows everything, as in Helm.

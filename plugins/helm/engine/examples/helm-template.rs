@@ -8,42 +8,9 @@ use std::rc::Rc;
 
 use helm_chart::{File, ignore};
 use helm_engine::{ChartSource, TemplateArgs, template};
-use helm_functions::{Environment, EnvironmentError, KeyAlgorithm, SignatureScheme};
+use helm_functions::{Environment, NativeEnvironment};
 
 type Failure = Box<dyn std::error::Error>;
-
-/// Clock and randomness of this machine; no keys.
-struct Local;
-
-impl Environment for Local {
-    fn now(&self) -> i128 {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        since.map(|since| since.as_nanos().cast_signed()).unwrap_or_default()
-    }
-
-    fn random(&self, buffer: &mut [u8]) -> Result<(), EnvironmentError> {
-        use std::io::Read;
-        fs::File::open("/dev/urandom")
-            .and_then(|mut file| file.read_exact(buffer))
-            .map_err(|error| EnvironmentError(error.to_string()))
-    }
-
-    fn generate_key(&self, _: KeyAlgorithm) -> Result<Vec<u8>, EnvironmentError> {
-        Err(EnvironmentError("no keys here".into()))
-    }
-
-    fn sign(&self, _: &[u8], _: SignatureScheme, _: &[u8]) -> Result<Vec<u8>, EnvironmentError> {
-        Err(EnvironmentError("no keys here".into()))
-    }
-
-    fn public_key(&self, _: &[u8]) -> Result<Vec<u8>, EnvironmentError> {
-        Err(EnvironmentError("no keys here".into()))
-    }
-
-    fn lookup(&self, _: &str, _: &str, _: &str, _: &str) -> Result<serde_json::Value, EnvironmentError> {
-        Ok(serde_json::json!({}))
-    }
-}
 
 fn folder(root: &Path, path: &Path, rules: &ignore::Rules, files: &mut Vec<File>) -> Result<(), Failure> {
     let mut entries: Vec<_> = fs::read_dir(path)?.collect::<Result<_, _>>()?;
@@ -117,7 +84,7 @@ fn run() -> Result<u8, Failure> {
         [chart] => chart,
         _ => return Err("usage: helm-template [NAME] CHART [flags]".into()),
     };
-    let environment: Rc<dyn Environment> = Rc::new(Local);
+    let environment: Rc<dyn Environment> = Rc::new(NativeEnvironment);
     let read = &mut |path: &str| fs::read(path).map_err(|error| error.to_string());
     let output = template(&source(chart)?, &args, &environment, read);
     std::io::stdout().write_all(output.stdout.as_bytes())?;

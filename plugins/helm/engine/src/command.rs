@@ -142,23 +142,14 @@ fn run(
     let facts: Rc<dyn Facts> = Rc::new(facts);
     let renderer = Renderer::new(chart);
     let (resolved, values) = renderer
-        .prepare(&values, !args.skip_schema_validation)
-        .map_err(|error| {
-            let text = error.to_string();
-            if let Some(cause) = text.strip_prefix("chart dependencies processing failed: ") {
-                let message = "chart dependencies processing failed";
-                log.push(log_line("ERROR", message, &[("error", cause)]));
-            }
-            text
-        })?;
-    log.extend(resolved.warnings.iter().cloned());
+        .prepare(&values, !args.skip_schema_validation, log)
+        .map_err(|error| error.to_string())?;
     let invalid = |error: crate::Error| {
         format!("{error}\n\nUse --debug flag to render out invalid YAML")
     };
     let rendered = renderer.run(&resolved, &values, &facts, &args.limits).map_err(invalid)?;
     let files = rendered.files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
-    let manifests = Manifests::sort(files).map_err(invalid)?;
-    log.extend(manifests.warnings.iter().cloned());
+    let manifests = Manifests::sort(files, log).map_err(invalid)?;
     let output = write(&rendered, &manifests, args);
     if args.show_only.is_empty() {
         return Ok(output);

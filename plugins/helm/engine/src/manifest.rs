@@ -95,8 +95,6 @@ pub struct Manifests {
     pub documents: Vec<Document>,
     /// Hooks, in install order of their kinds; the order they run in also heeds weight and name.
     pub hooks: Vec<Hook>,
-    /// Warnings, as lines of a log.
-    pub warnings: Vec<String>,
 }
 
 const INSTALL_ORDER: &[&str] = &[
@@ -191,12 +189,14 @@ pub fn split(text: &str) -> Vec<&str> {
 }
 
 impl Manifests {
-    /// Tells the documents of rendered files apart and sorts them; files by path.
+    /// Tells the documents of rendered files apart and sorts them; files by path. Warnings go to
+    /// `log` as lines, those before an error too.
     ///
     /// # Errors
     /// A document that is no YAML, or whose head is not that of an object; names the file.
     pub fn sort<'a>(
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
+        log: &mut Vec<String>,
     ) -> Result<Self, Error> {
         let mut files: Vec<_> = files.into_iter().collect();
         files.sort_unstable();
@@ -206,7 +206,7 @@ impl Manifests {
                 continue;
             }
             for document in split(text) {
-                manifests.add(path, document)?;
+                manifests.add(path, document, log)?;
             }
         }
         manifests.hooks.sort_by(|a, b| by_kind(&a.kind, &b.kind));
@@ -214,7 +214,7 @@ impl Manifests {
         Ok(manifests)
     }
 
-    fn add(&mut self, path: &str, document: &str) -> Result<(), Error> {
+    fn add(&mut self, path: &str, document: &str, log: &mut Vec<String>) -> Result<(), Error> {
         let mut head = Value::Null;
         unmarshal(document.as_bytes(), HEAD, &mut head).map_err(|error| {
             Error::new(
@@ -242,7 +242,7 @@ impl Manifests {
         let events = words.split(',').map(|word| HookEvent::parse(&word.trim().to_lowercase()));
         let Some(events) = events.collect::<Option<Vec<_>>>() else {
             let line = log_line("INFO", "skipping unknown hooks", &[("hookTypes", words)]);
-            self.warnings.push(line);
+            log.push(line);
             return Ok(());
         };
         let policies = |name: &str| {
@@ -296,7 +296,7 @@ mod tests {
             ("c/templates/b.yaml", "kind: Zebra\n---\nkind: Deployment\n"),
             ("c/templates/a.yaml", "kind: Ant\n---\nkind: Service\n---\nkind: Namespace"),
         ];
-        let sorted = Manifests::sort(files).unwrap();
+        let sorted = Manifests::sort(files, &mut Vec::new()).unwrap();
         let kinds: Vec<_> = sorted.documents.iter().map(|one| one.kind.as_str()).collect();
         assert_eq!(kinds, ["Namespace", "Service", "Deployment", "Ant", "Zebra"]);
     }
@@ -307,19 +307,21 @@ mod tests {
             format!("kind: Job\nmetadata:\n  name: j\n  annotations:\n    helm.sh/hook: {words}\n    helm.sh/hook-weight: -5\n    helm.sh/hook-delete-policy: A, b\n")
         };
         let (good, bad) = (hook("Pre-Install, test-success"), hook("crd-install"));
-        let sorted = Manifests::sort([("c/a", good.as_str()), ("c/b", bad.as_str())]).unwrap();
+        let mut log = Vec::new();
+        let files = [("c/a", good.as_str()), ("c/b", bad.as_str())];
+        let sorted = Manifests::sort(files, &mut log).unwrap();
         assert!(sorted.documents.is_empty());
         assert_eq!(sorted.hooks.len(), 1);
         let hook = &sorted.hooks[0];
         assert_eq!(hook.events, [HookEvent::PreInstall, HookEvent::Test]);
         assert_eq!((hook.weight, hook.name.as_str()), (-5, "j"));
         assert_eq!(hook.delete_policies, ["a", "b"]);
-        assert_eq!(sorted.warnings, ["level=INFO msg=\"skipping unknown hooks\" hookTypes=crd-install"]);
+        assert_eq!(log, ["level=INFO msg=\"skipping unknown hooks\" hookTypes=crd-install"]);
     }
 
     #[test]
     fn a_document_that_is_no_object_names_its_file() {
-        let error = Manifests::sort([("c/templates/x", "just text")]).unwrap_err();
+        let error = Manifests::sort([("c/templates/x", "just text")], &mut Vec::new()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "YAML parse error on c/templates/x: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal string into Go value of type util.SimpleHead"

@@ -95,19 +95,24 @@ impl Renderer {
         facts: &Rc<dyn Facts>,
         limits: &RenderLimits,
     ) -> Result<Rendered, Error> {
-        let (resolved, values) = self.prepare(values, true)?;
-        self.run(&resolved, &values, facts, limits)
+        let mut log = Vec::new();
+        let (resolved, values) = self.prepare(values, true, &mut log)?;
+        let mut rendered = self.run(&resolved, &values, facts, limits)?;
+        rendered.warnings = log;
+        Ok(rendered)
     }
 
-    /// Decides about dependencies and coalesces the values.
+    /// Decides about dependencies and coalesces the values. Warnings go to `log` as lines, those
+    /// before an error too.
     pub(crate) fn prepare(
         &self,
         values: &JsonMap<String, Json>,
         has_schemas: bool,
+        log: &mut Vec<String>,
     ) -> Result<(Resolved, Map), Error> {
         let values = map_to_template(values);
-        let mut resolved = Resolved::new(&self.chart, &values)?;
-        let values = resolved.coalesce(&values)?;
+        let mut resolved = Resolved::new(&self.chart, &values, log)?;
+        let values = resolved.coalesce(&values, log)?;
         if has_schemas {
             check_schemas(resolved.root(), &values)?;
         }
@@ -165,7 +170,7 @@ impl Renderer {
             notes,
             crds,
             values: given,
-            warnings: resolved.warnings.clone(),
+            warnings: Vec::new(),
         })
     }
 

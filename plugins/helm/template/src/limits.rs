@@ -18,10 +18,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            steps: 50_000_000,       // the largest public charts take about a hundredth
-            depth: 4_000,            // far beyond what public charts nest
-            stack_bytes: 1 << 20,    // half of what a thread of Rust's gets
-            output_bytes: 128 << 20, // half of what a rendering may hold
+            steps: 50_000_000,      // the largest public charts take about a hundredth
+            depth: 4_000,           // far beyond what public charts nest
+            stack_bytes: 1 << 20,   // half of what a thread of Rust's gets
+            output_bytes: 64 << 20, // copies included, half of what a rendering may hold
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::value::{Kind, Object, Value};
 const MAX_DEPTH: usize = 400;
 
 /// Larger texts are refused: a list that holds another twice, and so on, grows without bound.
-const MAX_BYTES: usize = 64 << 20;
+const MAX_BYTES: usize = 16 << 20;
 
 /// A printer at the end of an output.
 pub(super) struct Printer<'o> {

@@ -30,13 +30,29 @@ fn sign(value: f64) -> &'static str {
 fn decimal(value: f64, digits: usize) -> (String, i32) {
     let size = value.abs();
     let text = if digits == 0 {
-        format!("{size:e}")
+        shortest(size)
     } else {
         format!("{size:.*e}", (digits - 1).min(MAX_EXACT_DIGITS))
     };
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let mantissa = mantissa.replace('.', "");
     (mantissa, exponent.parse().unwrap_or(0))
+}
+
+/// The fewest digits that read back as the same number. Of two that are equally near, Go takes the
+/// even one, which is what rounding to that many digits gives.
+fn shortest(size: f64) -> String {
+    let text = format!("{size:e}");
+    let digits = text.find('e').map_or(0, |end| end.saturating_sub(1));
+    if digits < 15 {
+        return text; // too few for two to be equally near
+    }
+    let rounded = format!("{size:.*e}", digits - 1);
+    if rounded.parse() == Ok(size) {
+        rounded
+    } else {
+        text
+    }
 }
 
 fn scientific(value: f64, verb: char, precision: Option<usize>) -> String {

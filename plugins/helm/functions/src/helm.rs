@@ -13,9 +13,6 @@ use crate::go::quote;
 /// How often one name may be open at once through `include`.
 const MAX_NESTED_INCLUDES: u32 = 1_000;
 
-/// The name under which `tpl` runs a text, and which shows in its errors.
-const TPL_NAME: &str = "gotpl";
-
 /// Helm marks a chart author's own message, so that whoever prints the error can cut it out.
 pub const MESSAGE_START: &str = "HELM_ERR_START";
 
@@ -82,27 +79,19 @@ fn include(
 
 fn tpl(context: &mut dyn Context, source: &Str, data: &Value) -> Result<Value, Error> {
     let parent = context.templates();
-    let mut text = source.to_text();
-    // Inside another `tpl` the name is taken, and a definition without a body would not replace the
-    // outer one. An action that prints nothing gives this one a body, wherever it can lack one.
-    if parent.contains(TPL_NAME) {
-        if text.trim().is_empty() {
-            return Ok(Value::Str(source.clone()));
-        }
-        if text.trim_end().ends_with("}}") {
-            text.to_mut().push_str("{{\"\"}}");
-        }
-    }
     let quoted = || quote(source.as_bytes());
     let templates = parent.child();
-    templates.parse(TPL_NAME, &text).map_err(|error| {
-        Error::wrap(
-            format!("cannot parse template {}: {error}", quoted()),
-            error,
-        )
-    })?;
+    let template = templates
+        .parse(parent.name(), &source.to_text())
+        .map_err(|error| {
+            Error::wrap(
+                format!("cannot parse template {}: {error}", quoted()),
+                error,
+            )
+        })?;
+    // The text itself runs, not what its name stands for: a blank one replaces no definition.
     let output = context
-        .execute(&templates, TPL_NAME, data)
+        .execute_template(&templates, &template, data)
         .map_err(|error| {
             let message = format!(
                 "error during tpl function execution for {}: {error}",

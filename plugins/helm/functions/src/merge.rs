@@ -69,8 +69,13 @@ fn merge_at(
 /// A copy that shares no map or list with the original.
 ///
 /// # Errors
-/// When values are nested beyond the limit, as only a map that holds itself is.
+/// For nil, as in Go, and when values are nested beyond the limit, as only a map that holds itself is.
 pub(crate) fn deep_copy(context: &mut dyn Context, value: &Value) -> Result<Value, Error> {
+    if matches!(value, Value::Nil) {
+        return Err(Error::new(
+            "reflect: call of reflect.Value.Type on zero Value",
+        ));
+    }
     copy_at(context, value, 0)
 }
 

@@ -8,29 +8,57 @@ use helm_template::{Context, Error, Functions, Kind, Method, Object, Signature, 
 use crate::args::{any, text};
 use crate::versions::{Version, VersionError, compare};
 
-/// A `*semver.Version` of a template.
+/// A `*semver.Version` of a template, or the `semver.Version` that its increments return.
 #[derive(Debug, Clone, PartialEq)]
-pub struct VersionValue(pub Version);
+pub struct VersionValue {
+    /// The version itself.
+    pub version: Version,
+    /// Go lets a template call some methods only through a pointer.
+    is_pointer: bool,
+}
+
+impl VersionValue {
+    /// What `semver` returns: a pointer.
+    pub fn new(version: Version) -> Self {
+        Self {
+            version,
+            is_pointer: true,
+        }
+    }
+}
 
 impl Object for VersionValue {
     fn type_name(&self) -> Cow<'static, str> {
-        "*semver.Version".into()
+        if self.is_pointer {
+            "*semver.Version"
+        } else {
+            "semver.Version"
+        }
+        .into()
     }
 
     fn kind(&self) -> Kind {
-        Kind::Ptr
+        if self.is_pointer {
+            Kind::Ptr
+        } else {
+            Kind::Struct
+        }
     }
 
     fn methods(&self) -> &'static [Method] {
-        METHODS
+        if self.is_pointer {
+            METHODS
+        } else {
+            VALUE_METHODS
+        }
     }
 
     fn text(&self) -> Option<Str> {
-        Some(self.0.to_string().into())
+        Some(self.version.to_string().into())
     }
 
     fn to_data(&self) -> Option<Value> {
-        Some(self.0.to_string().into())
+        Some(self.version.to_string().into())
     }
 
     fn equals(&self, other: &dyn Object) -> bool {
@@ -50,7 +78,7 @@ impl From<VersionError> for Error {
 
 pub(crate) fn register(functions: &mut Functions) {
     functions.add("semver", Signature::fixed(&[Type::Str]), |_, args| {
-        Ok(Value::object(VersionValue(Version::parse(
+        Ok(Value::object(VersionValue::new(Version::parse(
             &text(args, 0)?.to_text(),
         )?)))
     });
@@ -64,7 +92,7 @@ pub(crate) fn register(functions: &mut Functions) {
 fn receiver(value: &Value) -> Result<&Version, Error> {
     value
         .as_object::<VersionValue>()
-        .map(|version| &version.0)
+        .map(|value| &value.version)
         .ok_or_else(|| Error::new("the receiver is no version"))
 }
 
@@ -102,37 +130,59 @@ fn next(value: &Value, keep: u8) -> Result<Value, Error> {
     } else {
         ""
     };
-    Ok(Value::object(VersionValue(Version {
+    let version = Version {
         major,
         minor,
         patch,
         prerelease: String::new(),
         metadata: String::new(),
         original: format!("{prefix}{major}.{minor}.{patch}"),
-    })))
+    };
+    Ok(Value::object(VersionValue {
+        version,
+        is_pointer: false,
+    }))
 }
 
+const MAJOR: Method = method("Major", NONE, |_, value, _| {
+    Ok(Value::Uint64(receiver(value)?.major))
+});
+const MINOR: Method = method("Minor", NONE, |_, value, _| {
+    Ok(Value::Uint64(receiver(value)?.minor))
+});
+const PATCH: Method = method("Patch", NONE, |_, value, _| {
+    Ok(Value::Uint64(receiver(value)?.patch))
+});
+const PRERELEASE: Method = method("Prerelease", NONE, |_, value, _| {
+    Ok(receiver(value)?.prerelease.as_str().into())
+});
+const METADATA: Method = method("Metadata", NONE, |_, value, _| {
+    Ok(receiver(value)?.metadata.as_str().into())
+});
+const STRING: Method = method("String", NONE, |_, value, _| {
+    Ok(receiver(value)?.to_string().into())
+});
+const NEXT_MAJOR: Method = method("IncMajor", NONE, |_, value, _| next(value, 0));
+const NEXT_MINOR: Method = method("IncMinor", NONE, |_, value, _| next(value, 1));
+const NEXT_PATCH: Method = method("IncPatch", NONE, |_, value, _| next(value, 2));
+
+/// What Go calls on a version that is no pointer.
+static VALUE_METHODS: &[Method] = &[
+    MAJOR, MINOR, PATCH, PRERELEASE, METADATA, STRING, NEXT_MAJOR, NEXT_MINOR, NEXT_PATCH,
+];
+
 static METHODS: &[Method] = &[
-    method("Major", NONE, |_, value, _| {
-        Ok(Value::Uint64(receiver(value)?.major))
-    }),
-    method("Minor", NONE, |_, value, _| {
-        Ok(Value::Uint64(receiver(value)?.minor))
-    }),
-    method("Patch", NONE, |_, value, _| {
-        Ok(Value::Uint64(receiver(value)?.patch))
-    }),
-    method("Prerelease", NONE, |_, value, _| {
-        Ok(receiver(value)?.prerelease.as_str().into())
-    }),
-    method("Metadata", NONE, |_, value, _| {
-        Ok(receiver(value)?.metadata.as_str().into())
-    }),
+    MAJOR,
+    MINOR,
+    PATCH,
+    PRERELEASE,
+    METADATA,
+    STRING,
+    NEXT_MAJOR,
+    NEXT_MINOR,
+    NEXT_PATCH,
     method("Original", NONE, |_, value, _| {
         Ok(receiver(value)?.original.as_str().into())
-    }),
-    method("String", NONE, |_, value, _| {
-        Ok(receiver(value)?.to_string().into())
     }),
     method("Compare", OTHER, |_, value, args| {
         Ok(Value::Int(order(value, args)?))
@@ -152,7 +202,4 @@ static METHODS: &[Method] = &[
     method("GreaterThanEqual", OTHER, |_, value, args| {
         Ok((order(value, args)? >= 0).into())
     }),
-    method("IncMajor", NONE, |_, value, _| next(value, 0)),
-    method("IncMinor", NONE, |_, value, _| next(value, 1)),
-    method("IncPatch", NONE, |_, value, _| next(value, 2)),
 ];

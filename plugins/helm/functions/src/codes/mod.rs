@@ -71,12 +71,13 @@ fn json(functions: &mut Functions) {
         })
     });
     functions.add("fromJsonArray", TEXT, |_, args| {
-        Ok(
-            match helm_yaml::from_json_array(&text(args, 0)?.to_text()) {
-                Ok(read) => data::into_list(read),
-                Err(error) => error_list(error.to_string()),
-            },
-        )
+        let source = text(args, 0)?.to_text();
+        Ok(match helm_yaml::from_json_array(&source) {
+            // The one array that is none: Go's decoder makes the slice nil.
+            Ok(_) if source.trim() == "null" => data::into_list(serde_json::Value::Null),
+            Ok(read) => data::into_list(read),
+            Err(error) => error_list(error.to_string()),
+        })
     });
     functions.add("mustFromJson", TEXT, |_, args| {
         helm_yaml::from_json_any(&text(args, 0)?.to_text())

@@ -79,8 +79,7 @@ fn pair(
     functions.add(new, Signature::fixed(params[0]), move |context, args| {
         context.charge(EXPENSIVE)?;
         let (request, signer) = make(args)?;
-        let key = PrivateKey::generate(own.as_ref(), KeyAlgorithm::Rsa(2048))?;
-        issue(context, own.as_ref(), &request, &signer, &key)
+        issue(context, own.as_ref(), &request, &signer, None)
     });
     let own = Rc::clone(environment);
     functions.add(given, Signature::fixed(params[1]), move |context, args| {
@@ -92,7 +91,7 @@ fn pair(
         let key = PrivateKey::from_pem(&pem)
             .map_err(|error| Error::new(format!("parsing private key: {error}")))?;
         let (request, signer) = make(args)?;
-        issue(context, own.as_ref(), &request, &signer, &key)
+        issue(context, own.as_ref(), &request, &signer, Some(key))
     });
 }
 
@@ -289,9 +288,10 @@ fn alternative_names(request: &Request<'_>) -> Result<Option<Vec<u8>>, Error> {
 
 fn extensions(
     request: &Request<'_>,
+    names: Option<Vec<u8>>,
     public_bits: &[u8],
     authority_key: Option<&[u8]>,
-) -> Result<Vec<u8>, Error> {
+) -> Vec<u8> {
     const KEY_PURPOSE: [u8; 7] = [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03];
     // Signing and key encipherment; an authority may also sign certificates.
     let usage: &[u8] = if request.is_authority {
@@ -315,30 +315,37 @@ fn extensions(
     if let Some(identifier) = authority_key {
         all.push(extension(0x23, false, &sequence(&[&tlv(0x80, identifier)])));
     }
-    if let Some(names) = alternative_names(request)? {
+    if let Some(names) = names {
         all.push(extension(0x11, request.name.is_empty(), &names));
     }
-    Ok(tlv(0xa3, &tlv(der::SEQUENCE, &all.concat())))
+    tlv(0xa3, &tlv(der::SEQUENCE, &all.concat()))
 }
 
-/// Makes and signs a certificate for the key.
+/// Makes and signs a certificate for the key, or for a new one.
 fn issue(
     context: &mut dyn Context,
     environment: &dyn Environment,
     request: &Request<'_>,
     signer: &Signer<'_>,
-    key: &PrivateKey,
+    given: Option<PrivateKey>,
 ) -> Result<Value, Error> {
     context.charge(EXPENSIVE / 16)?;
     let subject = subject(request.name);
-    let issuer = match signer {
-        Signer::Itself => Issuer {
-            name: subject.clone(),
-            key: key.clone(),
-            key_identifier: None,
-        },
-        Signer::Authority(pair) => Issuer::read(pair)?,
+    let authority = match signer {
+        Signer::Itself => None,
+        Signer::Authority(pair) => Some(Issuer::read(pair)?),
     };
+    // A key takes long to make: what is wrong with the names is said before.
+    let names = alternative_names(request)?;
+    let key = match given {
+        Some(key) => key,
+        None => PrivateKey::generate(environment, KeyAlgorithm::Rsa(2048))?,
+    };
+    let issuer = authority.unwrap_or_else(|| Issuer {
+        name: subject.clone(),
+        key: key.clone(),
+        key_identifier: None,
+    });
     let public = key.public(environment)?;
     let public_bits = PrivateKey::public_bits(&public)
         .ok_or_else(|| Error::new("error creating certificate: the public key is malformed"))?;
@@ -346,7 +353,7 @@ fn issue(
         .key_identifier
         .as_deref()
         .filter(|_| issuer.name != subject);
-    let extensions = extensions(request, &public_bits, authority_key)?;
+    let extensions = extensions(request, names, &public_bits, authority_key);
     let (scheme, identifier) = issuer.key.scheme()?;
 
     let mut serial = [0; 16];

@@ -115,7 +115,7 @@ impl PrivateKey {
             }
             "EC" => Self::from_sec1(&block.bytes).ok_or_else(malformed),
             "DSA" => Self::from_dsa(&block.bytes).ok_or_else(malformed),
-            other => Err(format!("invalid private key type {other}")),
+            _ => Err(format!("invalid private key type {}", block.sort)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use blowfish::Blowfish;
 use helm_template::{Context, Error, Functions, Signature, Str, Type, Value};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -78,10 +79,30 @@ fn bcrypt_text(
     let mut key = password.to_vec();
     key.push(0);
     key.truncate(BCRYPT_MAX_BYTES);
-    let hash = bcrypt::bcrypt(BCRYPT_COST, salt, &key);
-    // The last of 24 bytes is never written.
-    let digest = digits(hash.get(..23).unwrap_or_default());
+    let digest = digits(bcrypt_digest(&salt, &key).get(..23).unwrap_or_default());
     Ok(format!("$2a${BCRYPT_COST:02}${}{digest}", digits(&salt)))
+}
+
+/// Blowfish set up from salt and key `2^cost` times, then run over a fixed text. The last of the 24
+/// bytes is never written down.
+fn bcrypt_digest(salt: &[u8], key: &[u8]) -> Vec<u8> {
+    const TEXT: [[u32; 2]; 3] = [
+        [0x4f72_7068, 0x6561_6e42],
+        [0x6568_6f6c, 0x6465_7253],
+        [0x6372_7944, 0x6f75_6274],
+    ];
+    let mut state = <Blowfish>::bc_init_state();
+    state.salted_expand_key(salt, key);
+    for _ in 0..1u32 << BCRYPT_COST {
+        state.bc_expand_key(key);
+        state.bc_expand_key(salt);
+    }
+    let encrypted = TEXT.map(|block| (0..64).fold(block, |block, _| state.bc_encrypt(block)));
+    encrypted
+        .as_flattened()
+        .iter()
+        .flat_map(|word| word.to_be_bytes())
+        .collect()
 }
 
 /// Base 64 with an alphabet of its own and no padding.

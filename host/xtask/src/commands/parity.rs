@@ -19,7 +19,7 @@ pub struct Args {
 /// The program that compares; any crate of the workspace may hold it.
 const PROGRAM: &str = "helm-parity";
 
-/// Finds or builds the real Helm, and runs [`PROGRAM`] with its path in `OPTIKON_HELM`.
+/// Finds or builds the real Helm, and runs `helm-parity` with its path in `OPTIKON_HELM`.
 ///
 /// # Errors
 /// When there is no such program, Helm cannot be had, or the comparison fails.

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use optikon_core::words::{Fault, FaultReason, Member, Method};
 use tokio::{
     sync::{OnceCell, OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout},
+    time::{Duration, Instant, timeout},
 };
 
 use crate::{
@@ -30,6 +30,8 @@ use crate::{
 
 /// How much of each endpoint's error is kept when several failed.
 const MAX_ENDPOINT_ERROR_BYTES: usize = 240;
+/// A member that closes every connection at once is told of no more often than this.
+const CLOSED_PAUSE: Duration = Duration::from_secs(1);
 /// Attempts of one request over pooled connections that turn out to be dead.
 const MAX_REUSES: usize = 2;
 
@@ -42,6 +44,7 @@ pub(crate) struct Client {
     pub(crate) discovery: Discovery,
     permits: Arc<Semaphore>,
     budget: Budget,
+    background: Budget,
     setup: OnceCell<Setup>,
     /// One dials, the others wait for the outcome.
     dialling: tokio::sync::Mutex<()>,
@@ -70,20 +73,29 @@ impl Client {
     pub(crate) fn new(member: Member, shared: Arc<Shared>) -> Self {
         let config = &shared.config;
         let (closed, uid) = (shared.closed.clone(), member.uid.clone());
+        let last_told = Mutex::new(None::<Instant>);
         let on_closed = Arc::new(move || {
-            // Nobody listening is fine.
-            let _listeners = closed.send(uid.clone());
+            let mut last_told = last_told.lock().unwrap_or_else(PoisonError::into_inner);
+            if last_told.is_none_or(|at| at.elapsed() >= CLOSED_PAUSE) {
+                *last_told = Some(Instant::now());
+                // Nobody listening is fine.
+                let _listeners = closed.send(uid.clone());
+            }
         });
         Self {
             breaker: Breaker::new(
                 config.breaker_failures,
-                std::time::Duration::from_millis(config.breaker_first_ms),
-                std::time::Duration::from_secs(config.breaker_max_seconds),
+                Duration::from_millis(config.breaker_first_ms),
+                Duration::from_secs(config.breaker_max_seconds),
             ),
             pool: Pool::new(config.header_bytes, config.keep_alive(), on_closed),
-            discovery: Discovery::new(std::time::Duration::from_secs(config.discovery_seconds)),
+            discovery: Discovery::new(Duration::from_secs(config.discovery_seconds)),
             permits: Arc::new(Semaphore::new(config.requests_in_flight)),
             budget: Budget::new(config.requests_per_second, config.requests_burst),
+            background: Budget::new(
+                config.background_requests_per_second,
+                config.background_requests_burst,
+            ),
             setup: OnceCell::new(),
             dialling: tokio::sync::Mutex::default(),
             failed_dials: AtomicU64::default(),
@@ -117,12 +129,17 @@ impl Client {
     pub(crate) async fn send(
         &self,
         prepared: &Prepared,
+        is_background: bool,
         clock: &Clock,
         deadline: Instant,
     ) -> Result<Sent, Fault> {
+        // Before the permit: who waits for a turn takes nobody's place.
+        if is_background {
+            self.background.turn().await;
+        }
+        self.budget.turn().await;
         let permits = self.permits.clone();
         let permit = permits.acquire_owned().await.map_err(|_| forgotten())?;
-        self.budget.turn().await;
         let setup = self.setup().await?;
         let mut reuses = 0;
         loop {

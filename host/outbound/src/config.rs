@@ -27,6 +27,11 @@ pub struct OutboundConfig {
     pub requests_per_second: u32,
     /// Requests to one member that need not wait. Default 400.
     pub requests_burst: u32,
+    /// Requests of the background's probes to one member over time, within the above. Default 10 a
+    /// second: nobody waits for them, and a member has better to do.
+    pub background_requests_per_second: u32,
+    /// Those that need not wait. Default 10.
+    pub background_requests_burst: u32,
     /// Failures in a row that open a member's breaker. Default 5.
     pub breaker_failures: u32,
     /// The first pause of an open breaker; doubled with every failed attempt. Default 1,000 ms.
@@ -65,6 +70,8 @@ impl Default for OutboundConfig {
             requests_in_flight: 64,
             requests_per_second: 200,
             requests_burst: 400,
+            background_requests_per_second: 10,
+            background_requests_burst: 10,
             breaker_failures: 5,
             breaker_first_ms: 1_000,
             breaker_max_seconds: 30,
@@ -98,6 +105,14 @@ impl OutboundConfig {
             ("keep_alive_seconds", self.keep_alive_seconds),
             ("requests_per_second", self.requests_per_second.into()),
             ("requests_burst", self.requests_burst.into()),
+            (
+                "background_requests_per_second",
+                self.background_requests_per_second.into(),
+            ),
+            (
+                "background_requests_burst",
+                self.background_requests_burst.into(),
+            ),
             ("breaker_failures", self.breaker_failures.into()),
             ("breaker_first_ms", self.breaker_first_ms),
             ("breaker_max_seconds", self.breaker_max_seconds),

@@ -67,7 +67,9 @@ impl MemberConnection {
         let pass = self.client.breaker.admit(self.is_live)?;
         let clock = Arc::new(Clock::start());
         let work = async {
-            let sent = self.client.send(&prepared, &clock, deadline).await?;
+            let is_background = self.rules == Rules::Prober && !self.is_live;
+            let send = self.client.send(&prepared, is_background, &clock, deadline);
+            let sent = send.await?;
             clock.enter(Phase::Body);
             self.check(&sent)?;
             finish(sent, clock.clone()).await

@@ -56,6 +56,27 @@ enum Cached {
 }
 
 impl GroupVersion {
+    /// They become a path and a key of the cache, so only names pass.
+    fn checked(group: &str, version: &str) -> Result<Self, Fault> {
+        let is_name = |text: &str| {
+            text.len() <= 253
+                && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && text
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))
+        };
+        if !(group.is_empty() || is_name(group)) || !is_name(version) {
+            return Err(fault(
+                FaultReason::Denied,
+                format!("\"{group}/{version}\" is not an API group and version"),
+            ));
+        }
+        Ok(Self {
+            group: group.to_owned(),
+            version: version.to_owned(),
+        })
+    }
+
     fn path(&self) -> String {
         if self.group.is_empty() {
             format!("/api/{}", self.version)
@@ -82,10 +103,7 @@ impl Discovery {
         version: &str,
         kind: &str,
     ) -> Result<Option<Mapping>, Fault> {
-        let wanted = GroupVersion {
-            group: group.to_owned(),
-            version: version.to_owned(),
-        };
+        let wanted = GroupVersion::checked(group, version)?;
         if let Cached::Found(mapping) = self.cached(&wanted, kind) {
             return Ok(mapping);
         }

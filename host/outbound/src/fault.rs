@@ -90,6 +90,8 @@ fn is_about_our_certificate(alert: AlertDescription) -> bool {
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied
             | AlertDescription::CertificateRequired
+            // A signature of ours does not verify: another issuer of the same name.
+            | AlertDescription::DecryptError
     )
 }
 

@@ -36,7 +36,8 @@ impl Document {
         Ok(document)
     }
 
-    fn metadata(&self, key: &str) -> Option<&Value> {
+    /// `metadata.<key>`.
+    pub fn metadata(&self, key: &str) -> Option<&Value> {
         self.0.get("metadata")?.get(key)
     }
 
@@ -64,6 +65,11 @@ impl Document {
             .flatten()
             .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
             .collect()
+    }
+
+    /// Everything.
+    pub fn object(&self) -> &Map<String, Value> {
+        &self.0
     }
 
     /// Everything, to be changed.

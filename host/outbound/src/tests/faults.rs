@@ -119,7 +119,7 @@ async fn a_timeout_names_its_phase() {
 
     let slow = Server::http(Tls::new(ca.server()), |_| Box::pin(std::future::pending())).await;
     let mut request = Request::get("/version");
-    request.timeout = Some(Duration::from_millis(800));
+    request.timeout = Some(Duration::from_millis(2_000));
     let outcome = connect(&member(&ca, &[slow.url()])).request(request).await;
     let fault = outcome.unwrap_err();
     assert_eq!(fault.reason, FaultReason::Timeout);

@@ -142,7 +142,7 @@ async fn a_body_ends_with_the_deadline_or_with_silence() {
         let connection =
             outbound(config).connect(&member(&ca, &[server.url()]), Rules::Prober, true);
         let mut trickling = case("trickle");
-        trickling.timeout = Some(Duration::from_millis(600));
+        trickling.timeout = Some(Duration::from_millis(2_000));
         for request in [trickling, case("stuck")] {
             let fault = connection.request(request).await.unwrap_err();
             assert_eq!(fault.reason, FaultReason::Timeout, "{fault}");
@@ -162,7 +162,7 @@ async fn lines_come_when_they_are_written_and_silence_is_the_last_item() {
             outbound(config).connect(&member(&ca, &[server.url()]), Rules::Prober, true);
         let collect = async |name: &str| {
             let mut request = case(name);
-            request.timeout = Some(Duration::from_millis(1500));
+            request.timeout = Some(Duration::from_millis(3_000));
             let lines = connection.lines(request).await.ok().unwrap();
             let items: Vec<_> = lines.collect().await;
             let texts = items.into_iter().map(|item| match item {

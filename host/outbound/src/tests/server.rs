@@ -326,7 +326,7 @@ pub(crate) fn member(ca: &Ca, urls: &[String]) -> Member {
 /// Small limits, so that a fault shows soon.
 pub(crate) fn config() -> OutboundConfig {
     OutboundConfig {
-        connect_timeout_ms: 1_500,
+        connect_timeout_ms: 2_500,
         request_timeout_ms: 20_000,
         body_bytes: 1 << 20,
         charts_body_bytes: 1 << 20,

@@ -1,0 +1,33 @@
+//! Runs plugins: loads, limits and calls WebAssembly components.
+//!
+//! The only crate that names wasmtime. It serves core's ports [`Registry`](optikon_core::ports::Registry),
+//! [`Prober`](optikon_core::ports::Prober) and [`Plugins`](optikon_core::ports::Plugins) by calling components of the
+//! worlds in `wit/`, and gives them what their slot was granted. A trap, a crossed limit or a broken contract ends one call
+//! with a typed error; nothing else notices.
+
+mod bindings;
+mod cache;
+mod call;
+mod check;
+mod convert;
+mod engine;
+mod escape;
+mod gate;
+mod grants;
+mod imports;
+mod limits;
+mod load;
+mod meter;
+mod peers;
+mod pool;
+mod roles;
+mod slot;
+mod state;
+mod stats;
+
+pub use engine::{Candidate, Deps, Engine, EngineConfig, Filling, SlotMetrics};
+pub use grants::{Grants, INTERFACES, WASI};
+pub use limits::Limits;
+pub use load::config::split_secrets;
+pub use peers::{NoPeers, Peers};
+pub use stats::{BUCKETS_SECONDS, CallSeries, Histogram, Outcome};

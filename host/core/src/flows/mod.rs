@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod address;
+pub mod charts;
 pub mod clusters;
 pub mod custody;
 #[cfg(test)]

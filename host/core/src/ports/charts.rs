@@ -65,7 +65,11 @@ pub struct Prepared {
 impl Prepared {
     /// Whether a plan that was made for `made_for` serves `other` as well.
     pub fn serves(&self, made_for: &Facts, other: &Facts) -> bool {
-        !self.is_impure && self.reads.iter().all(|name| made_for.value(name) == other.value(name))
+        !self.is_impure
+            && self
+                .reads
+                .iter()
+                .all(|name| made_for.value(name) == other.value(name))
     }
 }
 
@@ -131,6 +135,13 @@ pub struct ObjectChange {
 /// connection, and safe to repeat: work that the same operation did before is recognised.
 #[async_trait]
 pub trait Charts: Send + Sync + std::fmt::Debug {
+    /// Looks into an archive: a JSON object with `name`, `version`, `appVersion`, `description`,
+    /// `type`, `kubeVersion`, `deprecated`, `dependencies`.
+    ///
+    /// # Errors
+    /// `Invalid` with what is wrong with the archive.
+    async fn describe(&self, call: Call, archive: Bytes) -> Result<serde_json::Value>;
+
     /// Renders: everything that can be known before the cluster is touched. `cluster` is read-only
     /// and given only where templates may look something up.
     ///
@@ -250,7 +261,11 @@ mod tests {
             reads: reads.iter().map(|r| (*r).to_owned()).collect(),
             is_impure,
         };
-        let (a, b, old) = (facts("a", "v1.37.2"), facts("b", "v1.37.2"), facts("c", "v1.28.0"));
+        let (a, b, old) = (
+            facts("a", "v1.37.2"),
+            facts("b", "v1.37.2"),
+            facts("c", "v1.28.0"),
+        );
         assert!(prepared(&["kube-version"], false).serves(&a, &b));
         assert!(!prepared(&["kube-version"], false).serves(&a, &old));
         assert!(prepared(&["release"], false).serves(&a, &old));

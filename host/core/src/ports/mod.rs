@@ -27,7 +27,8 @@ pub use plugins::{
 pub use prober::Prober;
 pub use registry::{Event, EventStream, Object, Page, Registry, Supported};
 pub use store::{
-    Bound, Change, ChangeStream, Documents, Entry, Expectation, Kv, Scan, Table, Vault, VaultEntry,
+    Archives, Bound, Change, ChangeStream, Documents, Entry, Expectation, Kv, Scan, Table, Vault,
+    VaultEntry,
 };
 
 use crate::words::OperationId;

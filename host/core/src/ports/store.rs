@@ -193,6 +193,22 @@ pub trait Documents: Send + Sync + std::fmt::Debug {
     fn writable(&self) -> std::result::Result<(), String>;
 }
 
+/// Chart archives by digest. Content-addressed: the same bytes are kept once.
+#[async_trait]
+pub trait Archives: Send + Sync + std::fmt::Debug {
+    /// Keeps an archive and answers its digest, `sha256:…`.
+    ///
+    /// # Errors
+    /// `Unavailable` over the quota (1 GiB) or when the disk is full.
+    async fn keep(&self, bytes: bytes::Bytes) -> Result<String>;
+
+    /// One archive. `NotFound` when it is not kept.
+    async fn fetch(&self, digest: &str) -> Result<bytes::Bytes>;
+
+    /// Erases an archive; no error when there is none.
+    async fn drop_archive(&self, digest: &str) -> Result<()>;
+}
+
 /// What a credential is bound to: where and to whom it may be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

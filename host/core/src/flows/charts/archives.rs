@@ -1,0 +1,127 @@
+//! Chart archives: looked at in a sandbox, then kept by digest.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::ChartFlows;
+use crate::{
+    error::{Error, Result},
+    flows::health::rfc3339,
+    ports::{Call, Table},
+    words::Caller,
+};
+
+/// Packed; what is inside is bounded by the loader.
+pub(super) const MAX_ARCHIVE_BYTES: usize = 32 << 20;
+
+/// What is known of a kept archive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchiveInfo {
+    /// `sha256:…` of the bytes.
+    pub digest: String,
+    /// Their number.
+    pub size_bytes: u64,
+    /// RFC 3339.
+    pub created: String,
+    /// Who uploaded it first.
+    pub created_by: String,
+    /// What its `Chart.yaml` says.
+    pub chart: Value,
+}
+
+impl ChartFlows {
+    /// Checks an archive and keeps it; the same bytes again change nothing.
+    ///
+    /// # Errors
+    /// `Invalid` with what the loader found, `TooLarge`, and what keeps the store from writing.
+    pub async fn keep_archive(&self, caller: &Caller, bytes: Bytes) -> Result<ArchiveInfo> {
+        if bytes.len() > MAX_ARCHIVE_BYTES {
+            return Err(Error::TooLarge {
+                what: "the archive".into(),
+                limit_bytes: MAX_ARCHIVE_BYTES as u64,
+            });
+        }
+        let sum = Sha256::digest(&bytes);
+        let digest = format!(
+            "sha256:{}",
+            sum.iter().map(|b| format!("{b:02x}")).collect::<String>()
+        );
+        if let Ok(known) = self.archive(&digest).await {
+            return Ok(known);
+        }
+        let (_, backend) = self.inner.backend(None)?;
+        let chart = backend.describe(Call::client(), bytes.clone()).await?;
+        let info = ArchiveInfo {
+            digest,
+            size_bytes: bytes.len() as u64,
+            created: rfc3339(self.inner.world.now_ms()),
+            created_by: caller.name.clone(),
+            chart,
+        };
+        self.inner.archives.keep(bytes).await?;
+        let row = serde_json::to_vec(&info).map_err(|e| Error::Internal(e.to_string()))?;
+        let change = (Table::Archives, info.digest.clone(), Some(row));
+        self.inner.documents.write(vec![change]).await?;
+        Ok(info)
+    }
+
+    /// Every kept archive, by digest.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn archives(&self) -> Result<Vec<ArchiveInfo>> {
+        let rows = self
+            .inner
+            .documents
+            .scan_documents(Table::Archives, "", None, 10_000)
+            .await?;
+        let read = |bytes: &[u8]| {
+            serde_json::from_slice(bytes)
+                .map_err(|e| Error::Internal(format!("archive record: {e}")))
+        };
+        rows.iter().map(|(_, bytes)| read(bytes)).collect()
+    }
+
+    /// One archive.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn archive(&self, digest: &str) -> Result<ArchiveInfo> {
+        let row = self.inner.documents.read(Table::Archives, digest).await?;
+        let shown: String = digest.escape_debug().take(80).collect();
+        let row = row.ok_or_else(|| Error::not_found("archive", shown))?;
+        serde_json::from_slice(&row).map_err(|e| Error::Internal(format!("archive record: {e}")))
+    }
+
+    /// Erases an archive.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` while an operation that is not over needs it.
+    pub async fn erase_archive(&self, digest: &str) -> Result<()> {
+        self.archive(digest).await?;
+        let query = super::OperationQuery {
+            limit: 1_000,
+            ..super::OperationQuery::default()
+        };
+        for operation in self.operations(&query).await? {
+            let uses = operation.digests.get("chart").is_some_and(|d| d == digest);
+            if uses && !operation.state.is_final() {
+                return Err(Error::Conflict {
+                    message: format!(
+                        "operation {} is not over and needs this archive",
+                        operation.id
+                    ),
+                    revision: None,
+                });
+            }
+        }
+        self.inner
+            .documents
+            .write(vec![(Table::Archives, digest.to_owned(), None)])
+            .await?;
+        self.inner.archives.drop_archive(digest).await
+    }
+}

@@ -1,0 +1,120 @@
+//! `/charts`: releases on any number of clusters.
+//!
+//! A request is validated whole (`request`), its targets are resolved and grouped into waves
+//! (`targets`), plans are made once per distinct input (`plan`), the operation is journaled and run
+//! (`run`), and what releases are there is read with a row per cluster (`read`).
+
+mod archives;
+mod journal;
+mod plan;
+mod read;
+pub mod request;
+mod run;
+mod targets;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::{Notify, watch};
+
+use super::clusters::Clusters;
+use crate::{
+    error::{Error, Result},
+    ports::{Archives, Charts, Documents, Vault, World},
+    words::{Operation, OperationId, SlotName},
+};
+
+pub use archives::ArchiveInfo;
+pub use journal::{OperationEvent, OperationQuery};
+pub use read::{ReleaseQuery, Selection};
+pub use request::{ActionRequest, ChartsRequest};
+
+/// The use-cases of `/charts`, `/archives` and `/operations`. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ChartFlows {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    clusters: Clusters,
+    backends: BTreeMap<SlotName, Arc<dyn Charts>>,
+    archives: Arc<dyn Archives>,
+    documents: Arc<dyn Documents>,
+    vault: Arc<dyn Vault>,
+    world: Arc<dyn World>,
+    live: Mutex<HashMap<OperationId, Live>>,
+    /// Woken when an operation is to be run.
+    work: Notify,
+    queue: Mutex<Vec<OperationId>>,
+}
+
+/// An operation that is not over, in memory.
+#[derive(Debug, Clone)]
+struct Live {
+    operation: Arc<Mutex<Operation>>,
+    /// The number of its last event.
+    events: watch::Sender<u64>,
+    /// What somebody wants of it.
+    wish: watch::Sender<Wish>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    GoOn,
+    Resume,
+    Cancel,
+}
+
+impl ChartFlows {
+    /// Over these ports; `backends` by slot (`charts-helm`).
+    pub fn new(
+        clusters: Clusters,
+        backends: BTreeMap<SlotName, Arc<dyn Charts>>,
+        archives: Arc<dyn Archives>,
+        documents: Arc<dyn Documents>,
+        vault: Arc<dyn Vault>,
+        world: Arc<dyn World>,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                clusters,
+                backends,
+                archives,
+                documents,
+                vault,
+                world,
+                live: Mutex::default(),
+                work: Notify::new(),
+                queue: Mutex::default(),
+            }),
+        }
+    }
+}
+
+impl Inner {
+    /// The slot of a backend's name; `auto` is Helm without Tiller.
+    fn backend(&self, name: Option<&str>) -> Result<(SlotName, Arc<dyn Charts>)> {
+        let name = name.filter(|n| *n != "auto").unwrap_or("helm");
+        let slot: SlotName = format!("charts-{name}")
+            .parse()
+            .map_err(|_| Error::invalid("backend", "is not the name of a backend"))?;
+        match self.backends.get(&slot) {
+            Some(backend) => Ok((slot, backend.clone())),
+            None => Err(Error::invalid(
+                "backend",
+                format!("no slot \"{slot}\" is configured"),
+            )),
+        }
+    }
+
+    fn live(&self, id: &OperationId) -> Option<Live> {
+        self.live
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(id)
+            .cloned()
+    }
+}

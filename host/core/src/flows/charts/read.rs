@@ -1,0 +1,190 @@
+//! What releases there are: a row per cluster, and a row for each that did not answer.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream};
+use serde_json::{Map, Value, json};
+
+use super::{ChartFlows, Inner, plan::reason_of, request::Targets, targets};
+use crate::{
+    error::{Error, Result},
+    flows::{health::one_line, mirror::Entry},
+    ports::{Call, Charts, Facts, Release},
+    words::{Caller, Writes},
+};
+
+/// Members asked at once by one request.
+const FAN_OUT: usize = 64;
+/// One member may take so long.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Which clusters a read is about; nothing = all.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// By name.
+    pub names: Vec<String>,
+    /// By label.
+    pub selector: String,
+}
+
+/// Which releases.
+#[derive(Debug, Clone, Default)]
+pub struct ReleaseQuery {
+    /// Which clusters.
+    pub selection: Selection,
+    /// Absent = all namespaces.
+    pub namespace: Option<String>,
+    /// Part of the name.
+    pub filter: String,
+}
+
+impl ChartFlows {
+    /// The newest revision of every release.
+    ///
+    /// # Errors
+    /// `Invalid` for unknown names; a cluster that does not answer is a row under `errors`.
+    pub async fn releases(&self, caller: &Caller, query: &ReleaseQuery) -> Result<Value> {
+        let (namespace, filter) = (query.namespace.clone(), query.filter.clone());
+        self.each(caller, &query.selection, |inner, entry, backend| {
+            let (namespace, filter) = (namespace.clone(), filter.clone());
+            Box::pin(async move {
+                let connection = inner
+                    .connect(&entry, Writes::None)
+                    .await
+                    .map_err(of_fault)?;
+                let call = Call::client().within(DEADLINE);
+                let found = backend
+                    .list_releases(call, connection, namespace, &filter)
+                    .await;
+                let found = found.map_err(|e| (reason_of(&e).to_owned(), e.to_string()))?;
+                found.iter().map(row).collect()
+            })
+        })
+        .await
+    }
+
+    /// One part of a release, per cluster: `release`, `history`, `manifest`, `values`, `notes`.
+    ///
+    /// # Errors
+    /// As [`ChartFlows::releases`].
+    pub async fn release(
+        &self,
+        caller: &Caller,
+        selection: &Selection,
+        name: &str,
+        namespace: &str,
+        part: &'static str,
+        revision: Option<u32>,
+    ) -> Result<Value> {
+        let (name, namespace) = (name.to_owned(), namespace.to_owned());
+        self.each(caller, selection, |inner, entry, backend| {
+            let (release, namespace) = (name.clone(), namespace.clone());
+            Box::pin(async move {
+                let connection = inner
+                    .connect(&entry, Writes::None)
+                    .await
+                    .map_err(of_fault)?;
+                let cluster = entry.cluster.name().to_string();
+                let facts = Facts {
+                    release,
+                    namespace,
+                    cluster,
+                    ..Facts::default()
+                };
+                let call = Call::client().within(DEADLINE);
+                let of = |e: Error| (reason_of(&e).to_owned(), e.to_string());
+                if part == "history" {
+                    let list = backend
+                        .history(call, connection, facts, 256)
+                        .await
+                        .map_err(of)?;
+                    let revisions = list.iter().map(row).collect::<Result<Vec<_>, _>>()?;
+                    return Ok(vec![Map::from_iter([(
+                        "revisions".to_owned(),
+                        Value::Array(revisions.into_iter().map(Value::Object).collect()),
+                    )])]);
+                }
+                let content = backend
+                    .get(call, connection, facts, revision)
+                    .await
+                    .map_err(of)?;
+                let mut out = row(&content.release)?;
+                match part {
+                    "manifest" => out.insert("manifest".into(), content.manifest.into()),
+                    "values" => {
+                        let values: Value =
+                            serde_json::from_str(&content.values).unwrap_or_default();
+                        out.insert("values".into(), values)
+                    }
+                    "notes" => out.insert("notes".into(), content.notes.into()),
+                    _ => None,
+                };
+                Ok(vec![out])
+            })
+        })
+        .await
+    }
+
+    async fn each<F>(&self, caller: &Caller, selection: &Selection, ask: F) -> Result<Value>
+    where
+        F: Fn(
+            Arc<Inner>,
+            Arc<Entry>,
+            Arc<dyn Charts>,
+        ) -> futures::future::BoxFuture<
+            'static,
+            Result<Vec<Map<String, Value>>, (String, String)>,
+        >,
+    {
+        let is_all = selection.names.is_empty() && selection.selector.is_empty();
+        let wanted = Targets {
+            names: selection.names.clone(),
+            selector: selection.selector.clone(),
+            all: is_all,
+        };
+        let mirror = self.inner.clusters.mirror();
+        let chosen = match targets::select(mirror, caller, &wanted) {
+            Ok(chosen) => chosen,
+            // Nothing registered, or nothing selected: an empty answer, not a mistake of the caller.
+            Err(Error::Invalid(fields)) if fields.iter().all(|f| f.field == "targets") => {
+                Vec::new()
+            }
+            Err(error) => return Err(error),
+        };
+        let (_, backend) = self.inner.backend(None)?;
+        let answers: Vec<_> = stream::iter(chosen)
+            .map(|entry| {
+                let asked = ask(self.inner.clone(), entry.clone(), backend.clone());
+                async move { (entry, asked.await) }
+            })
+            .buffered(FAN_OUT)
+            .collect()
+            .await;
+        let (mut items, mut errors) = (Vec::new(), Vec::new());
+        for (entry, answer) in answers {
+            let cluster = entry.cluster.name().as_str();
+            match answer {
+                Ok(rows) => items.extend(rows.into_iter().map(|row| {
+                    let mut out = Map::from_iter([("cluster".to_owned(), cluster.into())]);
+                    out.extend(row);
+                    Value::Object(out)
+                })),
+                Err((reason, message)) => errors.push(json!({
+                    "cluster": cluster, "reason": reason, "message": one_line(&message),
+                })),
+            }
+        }
+        Ok(json!({ "items": items, "errors": errors }))
+    }
+}
+
+fn row(release: &Release) -> Result<Map<String, Value>, (String, String)> {
+    match serde_json::to_value(release) {
+        Ok(Value::Object(map)) => Ok(map),
+        _ => Err(("Internal".into(), "a release could not be shown".into())),
+    }
+}
+
+fn of_fault(fault: crate::words::Fault) -> (String, String) {
+    (fault.reason.reason().to_owned(), fault.message)
+}

@@ -71,7 +71,7 @@ pub(crate) fn to_text(value: &Value) -> Result<Str, Error> {
 /// `int64(f)` on amd64: what does not fit is the smallest number.
 pub(crate) fn float_to_int(value: f64) -> i64 {
     // 2^63 is a float, 2^63 - 1 is not.
-    if value >= -9_223_372_036_854_775_808.0 && value < 9_223_372_036_854_775_808.0 {
+    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value) {
         value as i64
     } else {
         i64::MIN

@@ -3,6 +3,11 @@
 //! Pure: clock, randomness, keys and the cluster come in through [`Environment`]. Names, results and
 //! error texts are those of sprig 3.3.0 and Helm 4.3.1; results that would take the memory are refused.
 
+#![allow(
+    clippy::type_complexity,
+    reason = "tables of names and function pointers say more in place"
+)]
+
 mod args;
 mod codes;
 mod crypto;

@@ -22,9 +22,7 @@ pub(super) fn decode(text: &str) -> Option<Block> {
         if !at_line_start {
             continue;
         }
-        let Some((line, body)) = rest.split_once('\n') else {
-            return None;
-        };
+        let (line, body) = rest.split_once('\n')?;
         let Some(sort) = line.trim_end().strip_suffix("-----") else {
             continue;
         };

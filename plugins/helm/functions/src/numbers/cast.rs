@@ -108,7 +108,7 @@ pub(crate) fn parse_float(text: &str) -> Option<f64> {
         return hexadecimal(text.starts_with('-'), unsigned.get(2..)?);
     }
     if text.contains('_') {
-        let digits = unsigned.split(|c: char| matches!(c, '.' | 'e' | 'E' | '+' | '-'));
+        let digits = unsigned.split(['.', 'e', 'E', '+', '-']);
         let fit = digits
             .into_iter()
             .all(|part| !part.contains('_') || underscores_fit(part.as_bytes(), false));

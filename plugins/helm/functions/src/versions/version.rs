@@ -30,7 +30,7 @@ fn error(text: &str) -> VersionError {
 }
 
 /// Takes the leading bytes that satisfy `accept`.
-fn take<'t>(text: &'t str, accept: impl Fn(u8) -> bool) -> (&'t str, &'t str) {
+fn take(text: &str, accept: impl Fn(u8) -> bool) -> (&str, &str) {
     let end = text.bytes().position(|b| !accept(b)).unwrap_or(text.len());
     text.split_at(end)
 }

@@ -2,6 +2,8 @@
 //!
 //! A row is a JSON list: the template, `output` or `error`, and the text. The data is [`data`].
 
+#![allow(clippy::unwrap_used, reason = "a malformed row must fail the test")]
+
 use std::rc::Rc;
 
 use helm_functions::{Environment, EnvironmentError, KeyAlgorithm, SignatureScheme, functions};

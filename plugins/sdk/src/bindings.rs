@@ -31,9 +31,18 @@ pub mod imports {
                 import optikon:host/kube@0.1.0;
                 import optikon:host/central@0.1.0;
                 import optikon:host/upstream@0.1.0;
+                import optikon:host/keys@0.1.0;
+                import optikon:host/progress@0.1.0;
+                import optikon:host/facts@0.1.0;
             }
         "#,
         world: "optikon:sdk/imports",
+        // Called in the middle of a rendering, which is no async code: the guest waits, the host does not.
+        async: [
+            "-import:optikon:host/keys@0.1.0#generate",
+            "-import:optikon:host/keys@0.1.0#public-key",
+            "-import:optikon:host/keys@0.1.0#sign",
+        ],
         generate_all,
         generate_unused_types: true,
         additional_derives: [Clone, PartialEq],
@@ -84,6 +93,32 @@ pub mod prober {
         pub_export_macro: true,
         export_macro_name: "export_prober",
         default_bindings_module: "optikon_plugin_sdk::bindings::prober",
+        additional_derives: [Clone, PartialEq],
+    });
+}
+
+/// The world of a plugin that keeps releases of charts.
+#[cfg(feature = "charts")]
+pub mod charts {
+    wit_bindgen::generate!({
+        path: ["../../wit/common", "../../wit/host", "../../wit/charts"],
+        world: "optikon:charts/charts",
+        with: {
+            "optikon:common/types@0.1.0": crate::bindings::imports::optikon::common::types,
+            "optikon:host/log@0.1.0": crate::bindings::imports::optikon::host::log,
+            "optikon:host/config@0.1.0": crate::bindings::imports::optikon::host::config,
+            "optikon:host/call@0.1.0": crate::bindings::imports::optikon::host::call,
+            "optikon:host/clock@0.1.0": crate::bindings::imports::optikon::host::clock,
+            "optikon:host/random@0.1.0": crate::bindings::imports::optikon::host::random,
+            "optikon:host/keys@0.1.0": crate::bindings::imports::optikon::host::keys,
+            "optikon:host/progress@0.1.0": crate::bindings::imports::optikon::host::progress,
+            "optikon:host/kube@0.1.0": crate::bindings::imports::optikon::host::kube,
+            "optikon:host/facts@0.1.0": crate::bindings::imports::optikon::host::facts,
+        },
+        generate_unused_types: true,
+        pub_export_macro: true,
+        export_macro_name: "export_charts",
+        default_bindings_module: "optikon_plugin_sdk::bindings::charts",
         additional_derives: [Clone, PartialEq],
     });
 }

@@ -83,3 +83,63 @@ macro_rules! export_prober {
         };
     };
 }
+
+/// Exports a type that implements [`charts::Guest`](crate::charts::Guest) as a component. Does nothing natively.
+#[cfg(feature = "charts")]
+#[macro_export]
+macro_rules! export_charts {
+    ($plugin:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        #[allow(unsafe_code, reason = "the component model's entry points")]
+        const _: () = {
+            struct Exported;
+            impl $crate::charts::Guest for Exported {
+                async fn describe(archive: Vec<u8>) -> Result<String, $crate::Error> {
+                    $crate::__start();
+                    <$plugin as $crate::charts::Guest>::describe(archive).await
+                }
+                async fn prepare(archive: Vec<u8>, values: Vec<String>, target: $crate::charts::Target, cluster: Option<$crate::Connection>) -> Result<$crate::charts::Plan, $crate::Error> {
+                    $crate::__start();
+                    <$plugin as $crate::charts::Guest>::prepare(archive, values, target, cluster).await
+                }
+                async fn install(cluster: $crate::Connection, target: $crate::charts::Target, plan: Vec<u8>, options: String) -> Result<$crate::charts::Outcome, $crate::Error> {
+                    $crate::__start();
+                    <$plugin as $crate::charts::Guest>::install(cluster, target, plan, options).await
+                }
+                async fn upgrade(cluster: $crate::Connection, target: $crate::charts::Target, plan: Vec<u8>, options: String) -> Result<$crate::charts::Outcome, $crate::Error> {
+                    $crate::__start();
+                    <$plugin as $crate::charts::Guest>::upgrade(cluster, target, plan, options).await
+                }
+                async fn preview(cluster: $crate::Connection, target: $crate::charts::Target, plan: Vec<u8>, options: String) -> Result<Vec<$crate::charts::Change>, $crate::Error> {
+                    $crate::__start();
+                    <$plugin as $crate::charts::Guest>::preview(cluster, target, plan, options).await
+                }
+                async fn rollback(cluster: $crate::Connection, target: $crate::charts::Target, revision: Option<u32>, options: String) -> Result<$crate::charts::Outcome, $crate::Error> {
+                    $crate::__start();
+                    <$plugin as $crate::charts::Guest>::rollback(cluster, target, revision, options).await
+                }
+                async fn uninstall(cluster: $crate::Connection, target: $crate::charts::Target, options: String) -> Result<$crate::charts::Outcome, $crate::Error> {
+                    $crate::__start();
+                    <$plugin as $crate::charts::Guest>::uninstall(cluster, target, options).await
+                }
+                async fn run_tests(cluster: $crate::Connection, target: $crate::charts::Target, options: String) -> Result<$crate::charts::Outcome, $crate::Error> {
+                    $crate::__start();
+                    <$plugin as $crate::charts::Guest>::run_tests(cluster, target, options).await
+                }
+                async fn list_releases(cluster: $crate::Connection, namespace: Option<String>, filter: String) -> Result<Vec<$crate::charts::Release>, $crate::Error> {
+                    $crate::__start();
+                    <$plugin as $crate::charts::Guest>::list_releases(cluster, namespace, filter).await
+                }
+                async fn get(cluster: $crate::Connection, target: $crate::charts::Target, revision: Option<u32>) -> Result<$crate::charts::Content, $crate::Error> {
+                    $crate::__start();
+                    <$plugin as $crate::charts::Guest>::get(cluster, target, revision).await
+                }
+                async fn history(cluster: $crate::Connection, target: $crate::charts::Target, limit: u32) -> Result<Vec<$crate::charts::Release>, $crate::Error> {
+                    $crate::__start();
+                    <$plugin as $crate::charts::Guest>::history(cluster, target, limit).await
+                }
+            }
+            $crate::bindings::charts::export_charts!(Exported with_types_in $crate::bindings::charts);
+        };
+    };
+}

@@ -1,7 +1,7 @@
 //! What the author of a plugin depends on.
 //!
-//! A plugin is a crate with `crate-type = ["cdylib", "rlib"]`, a type that implements [`registry::Guest`] or
-//! [`prober::Guest`], and one line that exports it. Everything else here saves lines: errors, log macros, selectors,
+//! A plugin is a crate with `crate-type = ["cdylib", "rlib"]`, a type that implements [`registry::Guest`],
+//! [`prober::Guest`] or [`charts::Guest`], and one line that exports it. Everything else here saves lines: errors, log macros, selectors,
 //! pages, the rules of the registry contract, JSON over a connection.
 //!
 //! The host's functions exist only inside a component. Logic that is to be tested natively takes [`Keys`] or
@@ -13,6 +13,8 @@
 
 pub mod api;
 pub mod bindings;
+#[cfg(feature = "charts")]
+pub mod charts;
 mod document;
 mod error;
 mod export;
@@ -32,9 +34,9 @@ mod text;
 pub use bindings::imports::optikon::{
     common::types::{Error, ErrorCode},
     host::{
-        call, central, clock, config,
+        call, central, clock, config, keys as private_keys,
         kube::{self, Connection, Fault, Mapping, Method, Refusal, Request, Response},
-        kv, random, upstream,
+        kv, progress, random, upstream,
     },
 };
 pub use document::{Document, check_expected};

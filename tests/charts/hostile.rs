@@ -44,7 +44,7 @@ fn growing_output_ends() {
         "{{ $x := repeat 1000 \"x\" }}{{ range until 40 }}{{ $x = print $x $x }}{{ end }}{{ $x }}",
         "{{ range until 100000 }}{{ repeat 100000 \"x\" }}{{ end }}",
         "{{ $l := list 1 }}{{ range until 60 }}{{ $l = concat $l $l }}{{ end }}{{ len $l }}",
-        "{{ $d := dict }}{{ range until 60 }}{{ $d = dict \"a\" $d \"b\" $d }}{{ end }}{{ toYaml $d }}",
+        "{{ $d := dict }}{{ range until 60 }}{{ $d = dict \"a\" $d \"b\" $d }}{{ end }}{{ toYaml $d }}{{ fail \"end\" }}",
     ] {
         let error = render_one(text);
         assert!(error.contains("Error: "), "{text}: {error}");

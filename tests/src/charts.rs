@@ -17,10 +17,19 @@ use helm_functions::{Environment, NativeEnvironment};
 pub fn render(name: &str, chart: &Path, words: &[String]) -> Result<Output> {
     let mut args = arguments(words)?;
     name.clone_into(&mut args.name);
-    let environment: Rc<dyn Environment> = Rc::new(NativeEnvironment);
-    let read = &mut |path: &str| fs::read(path).map_err(|error| error.to_string());
-    Ok(helm_engine::template(&source(chart)?, &args, &environment, read))
+    args.limits.templates.stack_bytes = STACK_BYTES - (1 << 20);
+    let source = source(chart)?;
+    let run = move || {
+        let environment: Rc<dyn Environment> = Rc::new(NativeEnvironment);
+        let read = &mut |path: &str| fs::read(path).map_err(|error| error.to_string());
+        helm_engine::template(&source, &args, &environment, read)
+    };
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(run)?;
+    thread.join().map_err(|_| anyhow::anyhow!("rendering {} panicked", chart.display()))
 }
+
+/// Helm lets templates nest a thousand deep, which takes more stack than a thread usually has.
+const STACK_BYTES: usize = 128 << 20;
 
 /// The chart at a path, as the command line finds it.
 ///

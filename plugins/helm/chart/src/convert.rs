@@ -52,7 +52,8 @@ pub fn map_to_json(map: &Map) -> Json {
     Json::Object(entries.collect())
 }
 
-fn number_to_json(number: f64) -> Json {
+/// A float as JSON, as an integer where it is one.
+pub(crate) fn number_to_json(number: f64) -> Json {
     /// Every whole number below is exact as a float.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if number.fract() == 0.0 && number.abs() <= EXACT {

@@ -62,7 +62,9 @@ impl Chart {
     pub fn from_files(files: Vec<File>, limits: &ArchiveLimits) -> Result<Self, Error> {
         let mut budget = Budget::new(*limits);
         budget.take_files(&files)?;
-        check_version(&files)?;
+        if files.iter().any(|file| file.name == "Chart.yaml") {
+            check_version(&files)?;
+        }
         load(files, &mut budget, 0)
     }
 

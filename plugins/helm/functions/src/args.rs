@@ -63,6 +63,7 @@ pub(crate) fn items(value: &Value) -> Option<Vec<Value>> {
     match value {
         Value::List(list) => Some(list.items().to_vec()),
         Value::Bytes(bytes) => Some(bytes.iter().map(|b| Value::Uint8(*b)).collect()),
+        Value::Object(_) => items(&value.behind()?),
         _ => None,
     }
 }

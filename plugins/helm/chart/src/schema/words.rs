@@ -28,6 +28,7 @@ pub(super) fn violations(errors: &[ValidationError<'_>]) -> String {
             }
         } else {
             lines.push(format!("- at '{at}': {}", words(error)));
+            lines.extend(nested(error));
         }
     }
     for (at, names) in missing {
@@ -39,6 +40,50 @@ pub(super) fn violations(errors: &[ValidationError<'_>]) -> String {
         lines.push(format!("- at '{at}': {text}"));
     }
     lines.join("\n") + "\n"
+}
+
+/// What each choice of a combination said, indented below it.
+fn nested(error: &ValidationError<'_>) -> Vec<String> {
+    let context = match error.kind() {
+        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => context,
+        _ => return Vec::new(),
+    };
+    let mut lines = Vec::new();
+    for errors in context {
+        let mut choice = violations(errors);
+        choice.truncate(choice.trim_end().len());
+        lines.extend(choice.lines().map(|line| format!("  {line}")));
+    }
+    lines
+}
+
+/// Whole numbers with separators, as the validator's printer writes them.
+fn grouped(number: &Value) -> String {
+    let text = number.to_string();
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text.as_str()),
+    };
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text;
+    }
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    format!("{sign}{grouped}")
+}
+
+/// The first two equal items.
+fn duplicates(value: &Value) -> Option<(usize, usize)> {
+    let items = value.as_array()?;
+    items.iter().enumerate().find_map(|(later, item)| {
+        let earlier = items.iter().take(later).position(|other| other == item)?;
+        Some((earlier, later))
+    })
 }
 
 fn quoted(names: &[String]) -> String {
@@ -53,6 +98,9 @@ fn words(error: &ValidationError<'_>) -> String {
         Value::Object(map) => map.len(),
         Value::String(text) => text.chars().count(),
         _ => 0,
+    };
+    let bound = |name: &str, limit: &Value| {
+        format!("{name}: got {}, want {}", grouped(instance.as_ref()), grouped(limit))
     };
     match error.kind() {
         Kind::Type { kind } => {
@@ -82,16 +130,28 @@ fn words(error: &ValidationError<'_>) -> String {
         Kind::MaxItems { limit } => format!("maxItems: got {}, want {limit}", size()),
         Kind::MinProperties { limit } => format!("minProperties: got {}, want {limit}", size()),
         Kind::MaxProperties { limit } => format!("maxProperties: got {}, want {limit}", size()),
-        Kind::Minimum { limit } => format!("minimum: got {instance}, want {limit}"),
-        Kind::Maximum { limit } => format!("maximum: got {instance}, want {limit}"),
-        Kind::ExclusiveMinimum { limit } => format!("exclusiveMinimum: got {instance}, want {limit}"),
-        Kind::ExclusiveMaximum { limit } => format!("exclusiveMaximum: got {instance}, want {limit}"),
-        Kind::MultipleOf { multiple_of } => format!("multipleOf: got {instance}, want {multiple_of}"),
+        Kind::Minimum { limit } => bound("minimum", limit),
+        Kind::Maximum { limit } => bound("maximum", limit),
+        Kind::ExclusiveMinimum { limit } => bound("exclusiveMinimum", limit),
+        Kind::ExclusiveMaximum { limit } => bound("exclusiveMaximum", limit),
+        Kind::MultipleOf { multiple_of } => bound("multipleOf", &crate::convert::number_to_json(*multiple_of)),
+        Kind::UniqueItems => match duplicates(instance.as_ref()) {
+            Some((earlier, later)) => format!("items at {earlier} and {later} are equal"),
+            None => error.to_string(),
+        },
         Kind::Pattern { pattern } => format!("{} does not match pattern '{pattern}'", shown(instance.as_ref())),
         Kind::Format { format } => format!("{} is not valid {format}", shown(instance.as_ref())),
         Kind::AnyOf { .. } => "'anyOf' failed".to_owned(),
         Kind::OneOfNotValid { .. } => "'oneOf' failed, none matched".to_owned(),
-        Kind::OneOfMultipleValid { .. } => "'oneOf' failed, subschemas matched".to_owned(),
+        Kind::OneOfMultipleValid { context } => {
+            let mut matched = context.iter().enumerate().filter(|(_, errors)| errors.is_empty());
+            match (matched.next(), matched.next()) {
+                (Some((one, _)), Some((other, _))) => {
+                    format!("'oneOf' failed, subschemas {one}, {other} matched")
+                }
+                _ => "'oneOf' failed, several subschemas matched".to_owned(),
+            }
+        }
         Kind::Not { .. } => "'not' failed".to_owned(),
         Kind::FalseSchema => "false schema".to_owned(),
         Kind::Contains => "no items match contains schema".to_owned(),

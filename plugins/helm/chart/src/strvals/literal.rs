@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{MAX_NESTED, Step, Stop, failed, index_of, set, set_index, take_list, take_map};
+use super::{MAX_NESTED, Step, Stop, failed, index_of, quote_runes, set, set_index, take_list, take_map};
 use crate::gotext::quote;
 
 /// `--set-literal`: the value is the rest of the text, whatever it holds.
@@ -89,7 +89,8 @@ impl Literal<'_> {
     fn index(&mut self) -> Step<i64> {
         let (text, last) = self.until(&[']']);
         if last.is_none() {
-            return failed("error parsing index: EOF");
+            // Helm takes the end of the text for a good end, even here.
+            return Err(Stop::End);
         }
         index_of(&text).map_err(Stop::Failed)
     }
@@ -100,7 +101,7 @@ impl Literal<'_> {
         };
         let (text, last) = self.until(&['[', '.', '=']);
         if !text.is_empty() {
-            return failed(format!("unexpected data at end of array index: {}", quote(&text)));
+            return failed(format!("unexpected data at end of array index: {}", quote_runes(&text)));
         }
         match last {
             None => Err(Stop::End),

@@ -103,6 +103,12 @@ fn index_of(text: &str) -> Result<i64, String> {
     })
 }
 
+/// Go's `%q` of a slice of runes.
+fn quote_runes(text: &str) -> String {
+    let runes = text.chars().map(|c| helm_template::Value::Int32((c as u32).cast_signed()));
+    crate::gotext::sprintf("%q", &[helm_template::Value::list(runes.collect())])
+}
+
 /// The Go panic that Helm turns into an error when a name runs through something else.
 fn conversion(found: &Value, wanted: &str) -> Stop {
     let ty = match found {

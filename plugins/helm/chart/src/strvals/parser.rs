@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{MAX_NESTED, Step, Stop, failed, index_of, set, set_index, take_list, take_map};
+use super::{MAX_NESTED, Step, Stop, failed, index_of, quote_runes, set, set_index, take_list, take_map};
 use crate::decode::floats;
 use crate::gotext::quote;
 
@@ -133,7 +133,8 @@ impl<'a> Parser<'a> {
     fn index(&mut self) -> Step<i64> {
         let (text, last) = self.until(&[']']);
         if last.is_none() {
-            return failed("error parsing index: EOF");
+            // Helm takes the end of the text for a good end, even here.
+            return Err(Stop::End);
         }
         index_of(&text).map_err(Stop::Failed)
     }
@@ -145,7 +146,7 @@ impl<'a> Parser<'a> {
         };
         let (text, last) = self.until(&['[', '.', '=']);
         if !text.is_empty() {
-            let error = failed(format!("unexpected data at end of array index: {}", quote(&text)));
+            let error = failed(format!("unexpected data at end of array index: {}", quote_runes(&text)));
             return (list, error);
         }
         match last {

@@ -1,0 +1,128 @@
+//! `helm-parity [FAMILY…] [--batches N] [--seed N] [--write-goldens]`: our rendering against the real Helm's.
+//!
+//! First the committed goldens are checked against the Helm in `OPTIKON_HELM` (or recorded anew), then charts are
+//! generated family by family, each line of their output a case. The last lines are the cases and differences.
+#![allow(clippy::print_stdout, reason = "a tool for the terminal says what it found")]
+
+mod families;
+mod goldens;
+mod random;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use optikon_tests::charts::render;
+
+use families::FAMILIES;
+use random::Random;
+
+/// Compares our rendering with the real Helm's.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Only these families.
+    families: Vec<String>,
+    /// Generated charts in each family; a chart holds a few hundred cases.
+    #[arg(long, default_value_t = 8)]
+    batches: u64,
+    /// Other seeds give other cases.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Record the goldens of our own charts anew instead of checking them.
+    #[arg(long)]
+    write_goldens: bool,
+    /// The real Helm.
+    #[arg(long, env = "OPTIKON_HELM")]
+    helm: PathBuf,
+}
+
+/// What Helm prints: standard output, or the error without the log before it.
+pub(crate) fn helm(binary: &Path, chart: &Path, words: &[String]) -> Result<String> {
+    let home = std::env::temp_dir().join("optikon-parity-home");
+    let output = Command::new(binary)
+        .args(["template", "rel"])
+        .arg(chart)
+        .args(words)
+        .env("HELM_CONFIG_HOME", &home)
+        .env("HELM_CACHE_HOME", &home)
+        .env("HELM_DATA_HOME", &home)
+        .output()
+        .with_context(|| format!("run {}", binary.display()))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Ok(error_of(&String::from_utf8_lossy(&output.stderr)))
+}
+
+fn error_of(stderr: &str) -> String {
+    match stderr.split_once("Error: ") {
+        Some((_, error)) => format!("Error: {error}"),
+        None => stderr.to_owned(),
+    }
+}
+
+/// What we print, in the same form.
+pub(crate) fn ours(chart: &Path, words: &[String]) -> Result<String> {
+    let output = render("rel", chart, words)?;
+    Ok(if output.exit_code == 0 { output.stdout } else { error_of(&output.stderr) })
+}
+
+fn write_chart(folder: &Path, chart: &families::Generated) -> Result<()> {
+    fs::create_dir_all(folder.join("templates"))?;
+    fs::write(folder.join("Chart.yaml"), "apiVersion: v2\nname: generated\nversion: 0.1.0\n")?;
+    fs::write(folder.join("values.yaml"), &chart.values)?;
+    fs::write(folder.join("templates/cases.yaml"), &chart.template)?;
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let mut differences = 0;
+    if args.families.is_empty() {
+        differences += goldens::check(&args.helm, args.write_goldens)?;
+        if args.write_goldens {
+            return Ok(());
+        }
+    }
+    let folder = std::env::temp_dir().join(format!("optikon-parity-{}", std::process::id()));
+    for family in FAMILIES {
+        let is_wanted = args.families.is_empty() || args.families.iter().any(|name| name == family.name);
+        if !is_wanted {
+            continue;
+        }
+        let (mut cases, mut found) = (0, 0);
+        for batch in 0..args.batches {
+            let mut random = Random::new(args.seed.wrapping_mul(1_000).wrapping_add(batch), family.name);
+            let chart = (family.generate)(&mut random);
+            let place = folder.join(format!("{}-{batch}", family.name));
+            write_chart(&place, &chart)?;
+            cases += chart.cases;
+            found += compare(&args.helm, &place)?;
+        }
+        println!("{:<12} {cases:>6} cases, {found} differences", family.name);
+        differences += found;
+    }
+    if differences == 0 {
+        fs::remove_dir_all(&folder).ok();
+        println!("0 differences");
+        return Ok(());
+    }
+    bail!("{differences} differences; the generated charts are in {}", folder.display())
+}
+
+/// How many lines differ; the first few are shown.
+fn compare(binary: &Path, chart: &Path) -> Result<usize> {
+    let (ours, theirs) = (ours(chart, &[])?, helm(binary, chart, &[])?);
+    if ours == theirs {
+        return Ok(0);
+    }
+    let (ours, theirs): (Vec<&str>, Vec<&str>) = (ours.lines().collect(), theirs.lines().collect());
+    let pairs = (0..ours.len().max(theirs.len())).map(|at| (ours.get(at), theirs.get(at)));
+    let differing: Vec<_> = pairs.filter(|(ours, theirs)| ours != theirs).collect();
+    for (ours, theirs) in differing.iter().take(3) {
+        println!("  {}\n    ours   {ours:?}\n    Helm's {theirs:?}", chart.display());
+    }
+    Ok(differing.len().max(1))
+}

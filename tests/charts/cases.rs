@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// Runs all cases on as many threads as there are processors; gives the complaints, in the cases' order.
-pub(crate) fn run_all<T: Sync>(cases: &[T], check: impl Fn(&T) -> Option<String> + Sync) -> Vec<String> {
+pub(crate) fn run_all<T: Sync>(
+    cases: &[T],
+    check: impl Fn(&T) -> Option<String> + Sync,
+) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let complaints = Mutex::new(Vec::new());
     let threads = thread::available_parallelism().map_or(2, std::num::NonZero::get);
@@ -24,7 +27,10 @@ pub(crate) fn run_all<T: Sync>(cases: &[T], check: impl Fn(&T) -> Option<String>
     });
     let mut complaints = complaints.into_inner().unwrap();
     complaints.sort();
-    complaints.into_iter().map(|(_, complaint)| complaint).collect()
+    complaints
+        .into_iter()
+        .map(|(_, complaint)| complaint)
+        .collect()
 }
 
 /// The first line that differs, lines of these numbers (from 1) apart.
@@ -32,7 +38,8 @@ pub(crate) fn difference(got: &str, wanted: &str, varying: &[u64]) -> Option<Str
     if got == wanted {
         return None;
     }
-    let (got, wanted): (Vec<&str>, Vec<&str>) = (got.split('\n').collect(), wanted.split('\n').collect());
+    let (got, wanted): (Vec<&str>, Vec<&str>) =
+        (got.split('\n').collect(), wanted.split('\n').collect());
     for at in 0..got.len().max(wanted.len()) {
         let line = at as u64 + 1;
         if got.get(at) != wanted.get(at) && !varying.contains(&line) {
@@ -48,6 +55,10 @@ pub(crate) fn difference(got: &str, wanted: &str, varying: &[u64]) -> Option<Str
 
 /// The error in a standard error, without the log lines before it.
 pub(crate) fn error_of(stderr: &str) -> &str {
-    let at = if stderr.starts_with("Error: ") { Some(0) } else { stderr.find("\nError: ").map(|at| at + 1) };
+    let at = if stderr.starts_with("Error: ") {
+        Some(0)
+    } else {
+        stderr.find("\nError: ").map(|at| at + 1)
+    };
     at.and_then(|at| stderr.get(at..)).unwrap_or_default()
 }

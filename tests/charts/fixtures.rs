@@ -17,7 +17,11 @@ fn folder() -> PathBuf {
 
 fn check(root: &Path, case: &Value) -> Option<String> {
     let text = |key: &str| case[key].as_str().unwrap_or_default();
-    let flags = case["args"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let flags = case["args"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
     // A flag that names a file of the fixtures does so relative to their folder.
     let words: Vec<String> = flags
         .map(|flag| flag.replace("@/", &format!("{}/", root.display())))
@@ -25,7 +29,11 @@ fn check(root: &Path, case: &Value) -> Option<String> {
     let output = render("rel", &root.join(text("chart")), &words).unwrap();
     let golden = root.join("../../golden/charts").join(text("golden"));
     let wanted = fs::read_to_string(&golden).unwrap();
-    let got = if output.exit_code == 0 { output.stdout.as_str() } else { error_of(&output.stderr) };
+    let got = if output.exit_code == 0 {
+        output.stdout.as_str()
+    } else {
+        error_of(&output.stderr)
+    };
     let wanted = wanted.replace("@/", &format!("{}/", root.display()));
     let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
     let compared = if case["first_line"] == true {
@@ -33,8 +41,7 @@ fn check(root: &Path, case: &Value) -> Option<String> {
     } else {
         difference(got, &wanted, &[])
     };
-    compared
-        .map(|complaint| format!("{} {}: {complaint}", text("chart"), text("case")))
+    compared.map(|complaint| format!("{} {}: {complaint}", text("chart"), text("case")))
 }
 
 #[test]
@@ -43,6 +50,10 @@ fn our_own_charts_render_byte_for_byte() {
     let index = fs::read_to_string(root.join("cases.json")).unwrap();
     let cases: Vec<Value> = serde_json::from_str(&index).unwrap();
     let complaints = run_all(&cases, |case| check(&root, case));
-    println!("charts: {} cases of our own ran, {} differ", cases.len(), complaints.len());
+    println!(
+        "charts: {} cases of our own ran, {} differ",
+        cases.len(),
+        complaints.len()
+    );
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }

@@ -10,12 +10,19 @@ use helm_engine::{ChartSource, TemplateArgs, template};
 use helm_functions::{Environment, NativeEnvironment};
 
 fn render(files: &[(&str, String)]) -> String {
-    let head = ("Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\n".to_owned());
+    let head = (
+        "Chart.yaml",
+        "apiVersion: v2\nname: c\nversion: 1.0.0\n".to_owned(),
+    );
     let files = std::iter::once(&head).chain(files);
-    let files = files.map(|(name, text)| File::new(*name, text.clone())).collect();
+    let files = files
+        .map(|(name, text)| File::new(*name, text.clone()))
+        .collect();
     let environment: Rc<dyn Environment> = Rc::new(NativeEnvironment);
     let source = ChartSource::Folder(files);
-    let output = template(&source, &TemplateArgs::default(), &environment, &mut |_| Err("no files".into()));
+    let output = template(&source, &TemplateArgs::default(), &environment, &mut |_| {
+        Err("no files".into())
+    });
     assert_eq!(output.exit_code, 1, "{}", output.stdout.len());
     output.stderr
 }
@@ -56,7 +63,11 @@ fn deep_nesting_is_an_error_not_an_overflow() {
     let deep = |open: &str, close: &str, times: usize| open.repeat(times) + &close.repeat(times);
     let error = render_one(&deep("{{ if true }}", "{{ end }}", 100_000));
     assert!(error.contains("Error: "));
-    let error = render_one(&format!("{{{{ {}1{} }}}}", "(".repeat(100_000), ")".repeat(100_000)));
+    let error = render_one(&format!(
+        "{{{{ {}1{} }}}}",
+        "(".repeat(100_000),
+        ")".repeat(100_000)
+    ));
     assert!(error.contains("Error: "));
     let error = render(&[("values.yaml", format!("a: {}", deep("[", "]", 100_000)))]);
     assert!(error.contains("Error: "));
@@ -65,7 +76,13 @@ fn deep_nesting_is_an_error_not_an_overflow() {
     let error = render_one(&deep("[", "]", 100_000));
     assert!(error.contains("Error: "));
     let loops = "{{ $x := dict }}{{ range until 50000 }}{{ $x = dict \"a\" $x }}{{ end }}";
-    for end in ["{{ toYaml $x }}", "{{ toJson $x }}", "{{ $x }}", "{{ deepCopy $x | len }}x: [", "{{ eq $x $x }}"] {
+    for end in [
+        "{{ toYaml $x }}",
+        "{{ toJson $x }}",
+        "{{ $x }}",
+        "{{ deepCopy $x | len }}x: [",
+        "{{ eq $x $x }}",
+    ] {
         let error = render_one(&format!("{loops}{end}{{{{ fail \"end\" }}}}"));
         assert!(error.contains("Error: "), "{end}");
     }
@@ -114,10 +131,15 @@ fn pack(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-const CHART: (&str, u8, &[u8]) = ("c/Chart.yaml", b'0', b"apiVersion: v2\nname: c\nversion: 1.0.0\n");
+const CHART: (&str, u8, &[u8]) = (
+    "c/Chart.yaml",
+    b'0',
+    b"apiVersion: v2\nname: c\nversion: 1.0.0\n",
+);
 
 fn load(entries: &[(&str, u8, &[u8])]) -> Result<Chart, String> {
-    Chart::from_archive(&archive(entries), &ArchiveLimits::default()).map_err(|error| error.to_string())
+    Chart::from_archive(&archive(entries), &ArchiveLimits::default())
+        .map_err(|error| error.to_string())
 }
 
 #[test]
@@ -131,7 +153,10 @@ fn what_no_chart_should_hold_is_refused_by_name() {
         (("/etc/x", b'0', b""), "absolute paths: \"/etc/x\""),
         (("c//etc/x", b'0', b""), "absolute paths: \"c//etc/x\""),
         (("c/c:/x", b'0', b""), "illegally named files: \"c/c:/x\""),
-        (("Chart.yaml", b'0', b""), "chart yaml not in base directory"),
+        (
+            ("Chart.yaml", b'0', b""),
+            "chart yaml not in base directory",
+        ),
         (("c", b'0', b""), "outside the base directory: \"c\""),
         (("c/Chart.yaml", b'0', b""), "\"Chart.yaml\" twice"),
         (("c/chart.YAML", b'0', b""), "differ only in case"),
@@ -143,7 +168,12 @@ fn what_no_chart_should_hold_is_refused_by_name() {
 
 #[test]
 fn two_sizes_for_one_entry_are_refused() {
-    let error = load(&[CHART, ("pax", b'x', b"12 size=999\n"), ("c/x", b'0', b"abc")]).unwrap_err();
+    let error = load(&[
+        CHART,
+        ("pax", b'x', b"12 size=999\n"),
+        ("c/x", b'0', b"abc"),
+    ])
+    .unwrap_err();
     assert!(error.contains("has two sizes"), "{error}");
     assert!(load(&[CHART, ("pax", b'x', b"10 size=3\n"), ("c/x", b'0', b"abc")]).is_ok());
 }
@@ -155,28 +185,67 @@ fn bombs_end_at_the_limits() {
     let error = load(&[CHART, ("c/zeroes", b'0', &zeroes)]).unwrap_err();
     assert!(error.contains("too many for its size"), "{error}");
 
-    let small = ArchiveLimits { unpacked_bytes: 1 << 10, ..limits };
+    let small = ArchiveLimits {
+        unpacked_bytes: 1 << 10,
+        ..limits
+    };
     let big = archive(&[CHART, ("c/x", b'0', &[b'x'; 2000])]);
     let error = Chart::from_archive(&big, &small).unwrap_err();
-    assert!(error.to_string().contains("larger than the maximum size 1024"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("larger than the maximum size 1024"),
+        "{error}"
+    );
 
-    let few = ArchiveLimits { entries: 2, ..limits };
+    let few = ArchiveLimits {
+        entries: 2,
+        ..limits
+    };
     let many = archive(&[CHART, ("c/a", b'0', b""), ("c/b", b'0', b"")]);
-    assert!(Chart::from_archive(&many, &few).unwrap_err().to_string().contains("more than 2 entries"));
+    assert!(
+        Chart::from_archive(&many, &few)
+            .unwrap_err()
+            .to_string()
+            .contains("more than 2 entries")
+    );
 
-    let short = ArchiveLimits { path_bytes: 16, ..limits };
+    let short = ArchiveLimits {
+        path_bytes: 16,
+        ..limits
+    };
     let long = archive(&[CHART, ("c/a-long-name-that-is-refused", b'0', b"")]);
-    assert!(Chart::from_archive(&long, &short).unwrap_err().to_string().contains("longer than 16"));
+    assert!(
+        Chart::from_archive(&long, &short)
+            .unwrap_err()
+            .to_string()
+            .contains("longer than 16")
+    );
 }
 
 #[test]
 fn charts_inside_charts_share_the_limits() {
-    let inner = archive(&[("d/Chart.yaml", b'0', b"apiVersion: v2\nname: d\nversion: 1.0.0\n"), ("d/x", b'0', &[b'x'; 3000])]);
+    let inner = archive(&[
+        (
+            "d/Chart.yaml",
+            b'0',
+            b"apiVersion: v2\nname: d\nversion: 1.0.0\n",
+        ),
+        ("d/x", b'0', &[b'x'; 3000]),
+    ]);
     let outer = archive(&[CHART, ("c/charts/d.tgz", b'0', &inner)]);
     assert!(Chart::from_archive(&outer, &ArchiveLimits::default()).is_ok());
-    let limits = ArchiveLimits { unpacked_bytes: 3000, ..ArchiveLimits::default() };
+    let limits = ArchiveLimits {
+        unpacked_bytes: 3000,
+        ..ArchiveLimits::default()
+    };
     let error = Chart::from_archive(&outer, &limits).unwrap_err();
-    assert!(error.to_string().contains("error unpacking subchart d.tgz in c"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("error unpacking subchart d.tgz in c"),
+        "{error}"
+    );
 }
 
 #[test]

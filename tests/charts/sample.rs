@@ -28,8 +28,12 @@ fn check(root: &Path, case: &Value) -> Option<String> {
     words.extend(flags.filter_map(|flag| flag.as_str().map(str::to_owned)));
     let output = render("rel", &root.join(text("chart")), &words).unwrap();
     let wanted = fs::read_to_string(golden.join(text("golden"))).unwrap();
-    let varying: Vec<u64> =
-        case["varying_lines"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+    let varying: Vec<u64> = case["varying_lines"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_u64)
+        .collect();
     let complaint = if case["ok"] == true {
         if output.exit_code == 0 {
             // The recorded outputs have plain line ends, whatever the templates had.
@@ -49,7 +53,10 @@ fn the_public_sample_renders_byte_for_byte() {
     let root = folder();
     let index = root.join("golden/cases.json");
     let Ok(index) = fs::read_to_string(&index) else {
-        println!("charts: 0 cases of the public sample ran, {} does not exist", index.display());
+        println!(
+            "charts: 0 cases of the public sample ran, {} does not exist",
+            index.display()
+        );
         return;
     };
     let cases: Vec<Value> = serde_json::from_str(&index).unwrap();

@@ -24,8 +24,12 @@ pub fn render(name: &str, chart: &Path, words: &[String]) -> Result<Output> {
         let read = &mut |path: &str| fs::read(path).map_err(|error| error.to_string());
         helm_engine::template(&source, &args, &environment, read)
     };
-    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(run)?;
-    thread.join().map_err(|_| anyhow::anyhow!("rendering {} panicked", chart.display()))
+    let thread = std::thread::Builder::new()
+        .stack_size(STACK_BYTES)
+        .spawn(run)?;
+    thread
+        .join()
+        .map_err(|_| anyhow::anyhow!("rendering {} panicked", chart.display()))
 }
 
 /// Helm lets templates nest a thousand deep, which takes more stack than a thread usually has.
@@ -77,7 +81,12 @@ pub fn arguments(words: &[String]) -> Result<TemplateArgs> {
     let mut args = TemplateArgs::default();
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        let mut next = || words.next().cloned().with_context(|| format!("{word} needs a value"));
+        let mut next = || {
+            words
+                .next()
+                .cloned()
+                .with_context(|| format!("{word} needs a value"))
+        };
         match word.as_str() {
             "-n" | "--namespace" => args.namespace = next()?,
             "-f" | "--values" => {
@@ -92,7 +101,8 @@ pub fn arguments(words: &[String]) -> Result<TemplateArgs> {
             "--set-literal" => args.values.set_literal.push(next()?),
             "--kube-version" => args.kube_version = Some(next()?),
             "-a" | "--api-versions" => {
-                args.api_versions.extend(next()?.split(',').map(str::to_owned));
+                args.api_versions
+                    .extend(next()?.split(',').map(str::to_owned));
             }
             "--is-upgrade" => args.is_upgrade = true,
             "--include-crds" => args.include_crds = true,

@@ -1,6 +1,7 @@
 //! The benchmarks, a module each. Every one prints ratios from one run as a table and writes its figures to
 //! `target/bench/<name>.json`, because absolute times of a shared machine compare with nothing.
 
+mod render;
 mod start;
 
 use std::fs;
@@ -22,7 +23,7 @@ pub struct Bench {
 }
 
 /// All benchmarks.
-pub const ALL: &[Bench] = &[start::BENCH];
+pub const ALL: &[Bench] = &[render::BENCH, start::BENCH];
 
 /// Writes a benchmark's figures to `target/bench/<name>.json`.
 ///

@@ -47,7 +47,9 @@ fn is_nested(value: &Value) -> bool {
 
 pub(crate) fn copy_map(map: &Map) -> Map {
     let entries = map.entries();
-    let entries = entries.iter().map(|(key, value)| (key.clone(), deep_copy(value)));
+    let entries = entries
+        .iter()
+        .map(|(key, value)| (key.clone(), deep_copy(value)));
     Map::from_entries(MapType::Any, entries.collect())
 }
 
@@ -56,7 +58,11 @@ fn shallow_copy(map: &Map) -> Map {
 }
 
 fn prefixed(prefix: &str, name: &str) -> String {
-    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
+    if prefix.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{prefix}.{name}")
+    }
 }
 
 impl<C: Charts> Coalescer<'_, C> {
@@ -82,7 +88,10 @@ impl<C: Charts> Coalescer<'_, C> {
                 }
                 Some(Value::Map(inner)) => inner,
                 Some(other) => {
-                    return Err(format!("type mismatch on {name}: {}", sprintf("%t", &[other])));
+                    return Err(format!(
+                        "type mismatch on {name}: {}",
+                        sprintf("%t", &[other])
+                    ));
                 }
             };
             let prefix = prefixed(prefix, &self.charts.name(chart));
@@ -102,14 +111,16 @@ impl<C: Charts> Coalescer<'_, C> {
             None => Map::default(),
             Some(Value::Map(own)) => own,
             Some(_) => {
-                return self.warn("warning: skipping globals because destination global is not a table.");
+                return self
+                    .warn("warning: skipping globals because destination global is not a table.");
             }
         };
         let given = match source.get(GLOBAL) {
             None => Map::default(),
             Some(Value::Map(given)) => given,
             Some(_) => {
-                return self.warn("warning: skipping globals because source global is not a table.");
+                return self
+                    .warn("warning: skipping globals because source global is not a table.");
             }
         };
         for (key, value) in given.to_vec() {
@@ -124,7 +135,9 @@ impl<C: Charts> Coalescer<'_, C> {
                 }
                 (Value::Map(_), Some(_)) => {
                     let key = crate::gotext::quote(&key.to_text());
-                    self.warn(&format!("Conflict: cannot merge map onto non-map for {key}. Skipping."));
+                    self.warn(&format!(
+                        "Conflict: cannot merge map onto non-map for {key}. Skipping."
+                    ));
                 }
                 (_, Some(Value::Map(_))) => {
                     self.warn(&format!("key {key} is table. Skipping"));
@@ -166,7 +179,9 @@ impl<C: Charts> Coalescer<'_, C> {
                         self.tables(&given, &source, &prefix, merge);
                     }
                     Value::Nil => {}
-                    _ => self.warn(&format!("warning: skipped value for {prefix}.{key}: Not a table.")),
+                    _ => self.warn(&format!(
+                        "warning: skipped value for {prefix}.{key}: Not a table."
+                    )),
                 },
                 Some(_) => {}
             }

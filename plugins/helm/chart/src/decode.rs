@@ -41,15 +41,16 @@ pub struct Struct {
 /// # Errors
 /// Go's words; `target` then holds what could be read.
 pub fn unmarshal(text: &[u8], shape: Shape, target: &mut Value) -> Result<(), String> {
-    let raw = helm_yaml::decode_raw(text)
-        .map_err(|error| error.to_string())?;
+    let raw = helm_yaml::decode_raw(text).map_err(|error| error.to_string())?;
     if raw.is_null() {
         return Ok(());
     }
     let mut decoder = Decoder::default();
     decoder.read(&raw, shape, target);
     match decoder.error {
-        Some(error) => Err(format!("error unmarshaling JSON: while decoding JSON: {error}")),
+        Some(error) => Err(format!(
+            "error unmarshaling JSON: while decoding JSON: {error}"
+        )),
         None => Ok(()),
     }
 }
@@ -61,7 +62,11 @@ pub fn unmarshal(text: &[u8], shape: Shape, target: &mut Value) -> Result<(), St
 /// Go's words.
 pub fn unmarshal_map(text: &[u8]) -> Result<Map<String, Value>, String> {
     let mut target = Value::Null;
-    unmarshal(text, Shape::Map("map[string]interface {}", &Shape::Any), &mut target)?;
+    unmarshal(
+        text,
+        Shape::Map("map[string]interface {}", &Shape::Any),
+        &mut target,
+    )?;
     match target {
         Value::Object(map) => Ok(map),
         _ => Ok(Map::new()),
@@ -77,9 +82,11 @@ pub fn floats(value: Value) -> Value {
             .and_then(serde_json::Number::from_f64)
             .map_or(Value::Null, Value::Number),
         Value::Array(items) => Value::Array(items.into_iter().map(floats).collect()),
-        Value::Object(map) => {
-            Value::Object(map.into_iter().map(|(key, value)| (key, floats(value))).collect())
-        }
+        Value::Object(map) => Value::Object(
+            map.into_iter()
+                .map(|(key, value)| (key, floats(value)))
+                .collect(),
+        ),
         other => other,
     }
 }
@@ -95,7 +102,8 @@ impl Decoder {
     fn read(&mut self, raw: &Value, shape: Shape, target: &mut Value) {
         match (shape, raw) {
             (Shape::Any, _) => *target = floats(raw.clone()),
-            (Shape::Text | Shape::Bool | Shape::Time, Value::Null) | (Shape::Struct(_), Value::Null) => {}
+            (Shape::Text | Shape::Bool | Shape::Time, Value::Null)
+            | (Shape::Struct(_), Value::Null) => {}
             (Shape::List(..) | Shape::Map(..), Value::Null) => *target = Value::Null,
             (Shape::Text | Shape::Time, Value::String(_)) => {
                 if let (Shape::Time, Value::String(text)) = (shape, raw)
@@ -108,10 +116,16 @@ impl Decoder {
                 }
                 *target = raw.clone();
             }
-            (Shape::Text, Value::Number(_) | Value::Bool(_)) => *target = Value::String(text_of(raw)),
+            (Shape::Text, Value::Number(_) | Value::Bool(_)) => {
+                *target = Value::String(text_of(raw))
+            }
             (Shape::Bool, Value::Bool(_)) => *target = raw.clone(),
-            (Shape::List(_, element), Value::Array(items)) => self.read_list(items, *element, target),
-            (Shape::Map(_, element), Value::Object(entries)) => self.read_map(entries, *element, target),
+            (Shape::List(_, element), Value::Array(items)) => {
+                self.read_list(items, *element, target)
+            }
+            (Shape::Map(_, element), Value::Object(entries)) => {
+                self.read_map(entries, *element, target)
+            }
             (Shape::Struct(ty), Value::Object(entries)) => self.read_struct(entries, ty, target),
             (Shape::Time, _) => self.fail("Time.UnmarshalJSON: input is not a JSON string".into()),
             _ => self.mismatch(raw, shape),
@@ -152,7 +166,12 @@ impl Decoder {
         *target = Value::Object(map);
     }
 
-    fn read_struct(&mut self, entries: &Map<String, Value>, ty: &'static Struct, target: &mut Value) {
+    fn read_struct(
+        &mut self,
+        entries: &Map<String, Value>,
+        ty: &'static Struct,
+        target: &mut Value,
+    ) {
         let mut map = match target.take() {
             Value::Object(map) => map,
             _ => Map::new(),
@@ -227,19 +246,27 @@ fn type_name(shape: Shape) -> &'static str {
 fn text_of(scalar: &Value) -> String {
     match scalar {
         Value::Bool(value) => value.to_string(),
-        Value::Number(number) if number.is_f64() => {
-            float_text(number.as_f64().unwrap_or_default())
-        }
+        Value::Number(number) if number.is_f64() => float_text(number.as_f64().unwrap_or_default()),
         other => other.to_string(),
     }
 }
 
 /// Go's `strconv.FormatFloat(value, 'g', -1, 32)`, which is what a float becomes in a field of text.
 fn float_text(value: f64) -> String {
-    #[allow(clippy::cast_possible_truncation, reason = "Go formats it as a float32 too")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "Go formats it as a float32 too"
+    )]
     let short = value as f32;
     if !short.is_finite() {
-        return if short.is_nan() { "NaN" } else if short > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+        return if short.is_nan() {
+            "NaN"
+        } else if short > 0.0 {
+            "+Inf"
+        } else {
+            "-Inf"
+        }
+        .to_owned();
     }
     let scientific = format!("{short:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));

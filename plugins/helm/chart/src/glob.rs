@@ -53,7 +53,9 @@ impl Pattern {
                     None => return false,
                 },
                 (Some('\\'), Some(c)) => (pattern.get(p + 1) == Some(c)).then_some(p + 2),
-                (Some(wanted), Some(c)) if wanted == c && !matches!(wanted, '?' | '[') => Some(p + 1),
+                (Some(wanted), Some(c)) if wanted == c && !matches!(wanted, '?' | '[') => {
+                    Some(p + 1)
+                }
                 _ => None,
             };
             if let Some(next) = step {
@@ -128,7 +130,11 @@ mod tests {
             ("a*b*c", "axxbyybzc", true),
             ("[", "a", false),
         ] {
-            assert_eq!(Pattern::new(pattern).matches(text), expected, "{pattern} {text}");
+            assert_eq!(
+                Pattern::new(pattern).matches(text),
+                expected,
+                "{pattern} {text}"
+            );
         }
     }
 }

@@ -78,12 +78,18 @@ impl Chart {
 /// Refuses what is no chart, or one of a version that nobody renders.
 fn check_version(files: &[File]) -> Result<(), Error> {
     let Some(file) = files.iter().find(|file| file.name == "Chart.yaml") else {
-        return Err(Error::chart("unable to detect chart version, no Chart.yaml found"));
+        return Err(Error::chart(
+            "unable to detect chart version, no Chart.yaml found",
+        ));
     };
     let mut base = Value::Null;
     unmarshal(&file.data, BASE, &mut base)
         .map_err(|error| Error::chart(format!("cannot load Chart.yaml: {error}")))?;
-    match base.get("apiVersion").and_then(Value::as_str).unwrap_or_default() {
+    match base
+        .get("apiVersion")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+    {
         "" | "v1" | "v2" => Ok(()),
         "v3" => Err(Error::chart("invalid chart apiVersion")),
         _ => Err(Error::chart("unsupported chart version")),
@@ -153,7 +159,10 @@ fn load(files: Vec<File>, budget: &mut Budget, depth: usize) -> Result<Chart, Er
                 Some(rest) if extension(rest) != ".prov" => {
                     let folder = rest.split('/').next().unwrap_or_default().to_owned();
                     let name = rest.to_owned();
-                    subcharts.entry(folder).or_default().push(File { name, ..file });
+                    subcharts
+                        .entry(folder)
+                        .or_default()
+                        .push(File { name, ..file });
                 }
                 _ => content.files.push(file),
             },
@@ -191,7 +200,8 @@ fn load_inner(
         match files.first() {
             Some(file) if file.name == folder => {
                 if is_gzip(&file.data) {
-                    unpack_within(&file.data, budget).and_then(|files| load(files, budget, depth + 1))
+                    unpack_within(&file.data, budget)
+                        .and_then(|files| load(files, budget, depth + 1))
                 } else {
                     Err(refuse("gzip: invalid header"))
                 }
@@ -222,5 +232,7 @@ fn lock(file: &File) -> Result<Value, String> {
 /// Go's `filepath.Ext`.
 fn extension(path: &str) -> &str {
     let last = path.rsplit('/').next().unwrap_or_default();
-    last.rfind('.').and_then(|at| last.get(at..)).unwrap_or_default()
+    last.rfind('.')
+        .and_then(|at| last.get(at..))
+        .unwrap_or_default()
 }

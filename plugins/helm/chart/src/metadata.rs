@@ -8,7 +8,10 @@ use crate::gotext::{is_print, is_space, quote};
 
 /// The content of `Chart.yaml`. Absent texts are empty.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[allow(missing_docs, reason = "the names are those of Chart.yaml, which Helm documents")]
+#[allow(
+    missing_docs,
+    reason = "the names are those of Chart.yaml, which Helm documents"
+)]
 pub struct Metadata {
     pub name: String,
     pub home: String,
@@ -33,7 +36,10 @@ pub struct Metadata {
 
 /// Who looks after a chart.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[allow(missing_docs, reason = "the names are those of Chart.yaml, which Helm documents")]
+#[allow(
+    missing_docs,
+    reason = "the names are those of Chart.yaml, which Helm documents"
+)]
 pub struct Maintainer {
     pub name: String,
     pub email: String,
@@ -42,7 +48,10 @@ pub struct Maintainer {
 
 /// A chart that another one needs.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[allow(missing_docs, reason = "the names are those of Chart.yaml, which Helm documents")]
+#[allow(
+    missing_docs,
+    reason = "the names are those of Chart.yaml, which Helm documents"
+)]
 pub struct Dependency {
     pub name: String,
     pub version: String,
@@ -134,7 +143,10 @@ pub(crate) const BASE: Shape = Shape::Struct(&Struct {
 });
 
 fn text(map: &Map<String, Value>, key: &str) -> String {
-    map.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    map.get(key)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn texts(map: &Map<String, Value>, key: &str) -> Vec<String> {
@@ -167,10 +179,16 @@ impl Metadata {
         let mut metadata = Self {
             name: clean("name"),
             home: clean("home"),
-            sources: texts(map, "sources").iter().map(|item| sanitize(item)).collect(),
+            sources: texts(map, "sources")
+                .iter()
+                .map(|item| sanitize(item))
+                .collect(),
             version: text(map, "version"),
             description: clean("description"),
-            keywords: texts(map, "keywords").iter().map(|item| sanitize(item)).collect(),
+            keywords: texts(map, "keywords")
+                .iter()
+                .map(|item| sanitize(item))
+                .collect(),
             maintainers: Vec::new(),
             icon: clean("icon"),
             api_version: text(map, "apiVersion"),
@@ -178,10 +196,16 @@ impl Metadata {
             tags: clean("tags"),
             app_version: clean("appVersion"),
             deprecated: truth(map, "deprecated"),
-            annotations: map.get("annotations").and_then(Value::as_object).map(|entries| {
-                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-                entries.iter().map(|(key, value)| (key.clone(), text(value))).collect()
-            }),
+            annotations: map
+                .get("annotations")
+                .and_then(Value::as_object)
+                .map(|entries| {
+                    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                    entries
+                        .iter()
+                        .map(|(key, value)| (key.clone(), text(value)))
+                        .collect()
+                }),
             kube_version: clean("kubeVersion"),
             dependencies: None,
             chart_type: text(map, "type"),
@@ -217,10 +241,16 @@ impl Metadata {
             return Err(invalid("chart.metadata.name is required"));
         }
         if name == "." || name == ".." {
-            return Err(invalid(&format!("chart.metadata.name {} is not allowed", quote(name))));
+            return Err(invalid(&format!(
+                "chart.metadata.name {} is not allowed",
+                quote(name)
+            )));
         }
         if name.contains('/') && name != "/" {
-            return Err(invalid(&format!("chart.metadata.name {} is invalid", quote(name))));
+            return Err(invalid(&format!(
+                "chart.metadata.name {} is invalid",
+                quote(name)
+            )));
         }
         if self.version.is_empty() {
             return Err(invalid("chart.metadata.version is required"));
@@ -232,7 +262,9 @@ impl Metadata {
             )));
         }
         if !matches!(self.chart_type.as_str(), "" | "application" | "library") {
-            return Err(invalid("chart.metadata.type must be application or library"));
+            return Err(invalid(
+                "chart.metadata.type must be application or library",
+            ));
         }
         Ok(())
     }
@@ -289,7 +321,11 @@ impl Dependency {
     /// The alias, or the name where there is none.
     #[must_use]
     pub fn known_as(&self) -> &str {
-        if self.alias.is_empty() { &self.name } else { &self.alias }
+        if self.alias.is_empty() {
+            &self.name
+        } else {
+            &self.alias
+        }
     }
 }
 

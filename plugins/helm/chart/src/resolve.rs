@@ -102,7 +102,9 @@ impl Resolved {
     /// # Errors
     /// Values that hold something else where a subchart's map belongs.
     pub fn coalesce(&mut self, values: &Map, log: &mut Vec<String>) -> Result<Map, Error> {
-        let result = self.run(self.root, Some(values), false).map_err(Error::values);
+        let result = self
+            .run(self.root, Some(values), false)
+            .map_err(Error::values);
         log.append(&mut self.warnings);
         result
     }
@@ -144,15 +146,22 @@ impl Resolved {
     }
 
     fn name(&self, row: usize) -> &str {
-        self.metadata(row).map(|metadata| metadata.name.as_str()).unwrap_or_default()
+        self.metadata(row)
+            .map(|metadata| metadata.name.as_str())
+            .unwrap_or_default()
     }
 
     fn version(&self, row: usize) -> &str {
-        self.metadata(row).map(|metadata| metadata.version.as_str()).unwrap_or_default()
+        self.metadata(row)
+            .map(|metadata| metadata.version.as_str())
+            .unwrap_or_default()
     }
 
     fn below(&self, row: usize) -> Vec<usize> {
-        self.charts.get(row).map(|chart| chart.dependencies.clone()).unwrap_or_default()
+        self.charts
+            .get(row)
+            .map(|chart| chart.dependencies.clone())
+            .unwrap_or_default()
     }
 
     fn set_below(&mut self, row: usize, below: Vec<usize>) {
@@ -201,7 +210,10 @@ impl Resolved {
         if let Some(chart) = self.charts.get_mut(copy) {
             chart.metadata = last;
         }
-        let below = below.into_iter().filter_map(|sub| self.copy_row(sub)).collect();
+        let below = below
+            .into_iter()
+            .filter_map(|sub| self.copy_row(sub))
+            .collect();
         self.set_below(copy, below);
         Some(copy)
     }
@@ -217,8 +229,11 @@ impl Resolved {
                     && is_compatible(&dependency.version, this.version(row))
             })
         };
-        let mut below: Vec<usize> =
-            existing.iter().copied().filter(|row| !is_wanted(self, *row)).collect();
+        let mut below: Vec<usize> = existing
+            .iter()
+            .copied()
+            .filter(|row| !is_wanted(self, *row))
+            .collect();
         for dependency in &wanted {
             below.extend(self.alias(&existing, dependency));
         }
@@ -233,11 +248,17 @@ impl Resolved {
         let values = self.run(row, Some(values), false)?;
         self.apply_tags(&mut wanted, &values);
         self.apply_conditions(&mut wanted, &values, path);
-        let is_off =
-            |name: &str| wanted.iter().any(|other| !other.enabled && other.name == name);
+        let is_off = |name: &str| {
+            wanted
+                .iter()
+                .any(|other| !other.enabled && other.name == name)
+        };
         below.retain(|sub| !is_off(self.name(*sub)));
-        let kept: Vec<Dependency> =
-            wanted.iter().filter(|dependency| !is_off(&dependency.name)).cloned().collect();
+        let kept: Vec<Dependency> = wanted
+            .iter()
+            .filter(|dependency| !is_off(&dependency.name))
+            .cloned()
+            .collect();
         for sub in &below {
             let path = format!("{path}{}.", self.name(*sub));
             self.enable(*sub, &values, &path)?;
@@ -400,7 +421,16 @@ impl<'a> ResolvedChart<'a> {
     /// Its files.
     #[must_use]
     pub fn content(self) -> Option<&'a Arc<Content>> {
-        self.resolved.charts.get(self.row).map(|chart| &chart.content)
+        self.resolved
+            .charts
+            .get(self.row)
+            .map(|chart| &chart.content)
+    }
+
+    /// Its default values, with what its dependencies gave it.
+    #[must_use]
+    pub fn values(self) -> Option<&'a Map> {
+        self.resolved.charts.get(self.row)?.values.as_ref()
     }
 
     /// The name or alias it goes by.

@@ -26,7 +26,9 @@ pub fn check_schemas(chart: ResolvedChart<'_>, values: &Map) -> Result<(), Error
     }
     Err(Error::new(
         ErrorKind::Schema,
-        format!("values don't meet the specifications of the schema(s) in the following chart(s):\n{text}"),
+        format!(
+            "values don't meet the specifications of the schema(s) in the following chart(s):\n{text}"
+        ),
     ))
 }
 
@@ -54,7 +56,9 @@ fn check_one(schema: &[u8], values: &Json) -> Result<(), String> {
         serde_json::from_slice(schema).map_err(|error| words::bad_json(schema, &error))?;
     let draft = take_draft(&mut schema)?;
     if let Some(at) = cycle::find(&schema) {
-        return Err(format!("{at} references itself, which no value can satisfy"));
+        return Err(format!(
+            "{at} references itself, which no value can satisfy"
+        ));
     }
     let validator = jsonschema::options()
         .with_draft(draft)
@@ -62,7 +66,11 @@ fn check_one(schema: &[u8], values: &Json) -> Result<(), String> {
         .build(&schema)
         .map_err(|error| words::bad_schema(&error))?;
     let errors: Vec<_> = validator.iter_errors(values).collect();
-    if errors.is_empty() { Ok(()) } else { Err(words::violations(&errors)) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(words::violations(&errors))
+    }
 }
 
 /// The draft that a schema names; the newest if it names none. The name is taken out, as the
@@ -75,7 +83,9 @@ fn take_draft(schema: &mut Json) -> Result<Draft, String> {
         return Ok(Draft::Draft202012);
     };
     let plain = name.strip_suffix('#').unwrap_or(name);
-    let plain = plain.strip_prefix("http://").or_else(|| plain.strip_prefix("https://"));
+    let plain = plain
+        .strip_prefix("http://")
+        .or_else(|| plain.strip_prefix("https://"));
     let draft = match plain {
         Some("json-schema.org/schema" | "json-schema.org/draft/2020-12/schema") => {
             Draft::Draft202012
@@ -84,7 +94,11 @@ fn take_draft(schema: &mut Json) -> Result<Draft, String> {
         Some("json-schema.org/draft-07/schema") => Draft::Draft7,
         Some("json-schema.org/draft-06/schema") => Draft::Draft6,
         Some("json-schema.org/draft-04/schema") => Draft::Draft4,
-        _ => return Err(format!("{name:?} names no draft of JSON Schema; nothing is fetched\n")),
+        _ => {
+            return Err(format!(
+                "{name:?} names no draft of JSON Schema; nothing is fetched\n"
+            ));
+        }
     };
     map.remove("$schema");
     Ok(draft)
@@ -104,4 +118,3 @@ impl Retrieve for Nothing {
         Err(format!("{uri} lies outside the chart; nothing is fetched").into())
     }
 }
-

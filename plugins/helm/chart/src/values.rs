@@ -52,10 +52,14 @@ impl ValueSources {
                     }
                 }
             } else if strvals::parse_json(argument, &mut base).is_err() {
-                return Err(Error::values(format!("failed parsing --set-json data {argument}")));
+                return Err(Error::values(format!(
+                    "failed parsing --set-json data {argument}"
+                )));
             }
         }
-        let failed = |flag: &str, error: String| Error::values(format!("failed parsing {flag} data: {error}"));
+        let failed = |flag: &str, error: String| {
+            Error::values(format!("failed parsing {flag} data: {error}"))
+        };
         for argument in &self.set {
             strvals::parse(argument, &mut base).map_err(|error| failed("--set", error))?;
         }

@@ -12,7 +12,12 @@ use helm_functions::{Environment, NativeEnvironment};
 
 type Failure = Box<dyn std::error::Error>;
 
-fn folder(root: &Path, path: &Path, rules: &ignore::Rules, files: &mut Vec<File>) -> Result<(), Failure> {
+fn folder(
+    root: &Path,
+    path: &Path,
+    rules: &ignore::Rules,
+    files: &mut Vec<File>,
+) -> Result<(), Failure> {
     let mut entries: Vec<_> = fs::read_dir(path)?.collect::<Result<_, _>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
@@ -65,7 +70,8 @@ fn run() -> Result<u8, Failure> {
             "--set-literal" => args.values.set_literal.push(next()?),
             "--kube-version" => args.kube_version = Some(next()?),
             "-a" | "--api-versions" => {
-                args.api_versions.extend(next()?.split(',').map(str::to_owned));
+                args.api_versions
+                    .extend(next()?.split(',').map(str::to_owned));
             }
             "--is-upgrade" => args.is_upgrade = true,
             "--include-crds" => args.include_crds = true,

@@ -43,7 +43,9 @@ impl KubeVersion {
         let mut numbers = Vec::new();
         let mut rest = start;
         loop {
-            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            let end = rest
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(rest.len());
             if end == 0 {
                 break;
             }
@@ -63,7 +65,9 @@ impl KubeVersion {
         let mut values = Vec::new();
         for (index, number) in numbers.iter().enumerate() {
             if index == 0 && number.len() > 1 && number.starts_with('0') {
-                return Err(format!("illegal zero-prefixed version component {number:?} in {text:?}"));
+                return Err(format!(
+                    "illegal zero-prefixed version component {number:?} in {text:?}"
+                ));
             }
             let value: u64 = number.parse().map_err(|_| {
                 format!("illegal non-numeric version component {number:?} in {text:?}: strconv.ParseUint: parsing {number:?}: value out of range")
@@ -75,7 +79,11 @@ impl KubeVersion {
             _ => return Err(format!("illegal version string {text:?}")),
         };
         Ok(Self {
-            version: if text.starts_with('v') { text.to_owned() } else { format!("v{text}") },
+            version: if text.starts_with('v') {
+                text.to_owned()
+            } else {
+                format!("v{text}")
+            },
             normalized: format!("v{}", values.join(".")),
             major,
             minor,
@@ -153,12 +161,18 @@ mod tests {
         let version = KubeVersion::parse("1.33.4-gke.1245000").unwrap();
         assert_eq!(version.version, "v1.33.4-gke.1245000");
         assert_eq!(version.normalized, "v1.33.4");
-        assert_eq!((version.major.as_str(), version.minor.as_str()), ("1", "33"));
+        assert_eq!(
+            (version.major.as_str(), version.minor.as_str()),
+            ("1", "33")
+        );
     }
 
     #[test]
     fn what_is_no_version_is_refused() {
-        assert_eq!(KubeVersion::parse("abc").unwrap_err(), "could not parse \"abc\" as version");
+        assert_eq!(
+            KubeVersion::parse("abc").unwrap_err(),
+            "could not parse \"abc\" as version"
+        );
         assert!(KubeVersion::parse("1").is_err());
         assert!(KubeVersion::parse("01.2").is_err());
         assert_eq!(KubeVersion::parse("v1.02.x").unwrap().normalized, "v1.2");

@@ -127,7 +127,11 @@ fn run(
     log.extend(chart.warnings.iter().cloned());
     check_installable(&chart, log)?;
     if let Err(error) = check_name(&args.name) {
-        log.push(log_line("ERROR", "release name check failed", &[("error", &error)]));
+        log.push(log_line(
+            "ERROR",
+            "release name check failed",
+            &[("error", &error)],
+        ));
         return Err(format!("release name check failed: {error}"));
     }
     let facts = StaticFacts {
@@ -144,11 +148,15 @@ fn run(
     let (resolved, values) = renderer
         .prepare(&values, !args.skip_schema_validation, log)
         .map_err(|error| error.to_string())?;
-    let invalid = |error: crate::Error| {
-        format!("{error}\n\nUse --debug flag to render out invalid YAML")
-    };
-    let rendered = renderer.run(&resolved, &values, &facts, &args.limits).map_err(invalid)?;
-    let files = rendered.files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+    let invalid =
+        |error: crate::Error| format!("{error}\n\nUse --debug flag to render out invalid YAML");
+    let rendered = renderer
+        .run(&resolved, &values, &facts, &args.limits)
+        .map_err(invalid)?;
+    let files = rendered
+        .files
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()));
     let manifests = Manifests::sort(files, log).map_err(invalid)?;
     let output = write(&rendered, &manifests, args);
     if args.show_only.is_empty() {
@@ -156,7 +164,10 @@ fn run(
     }
     let shown = show_only(&output, &args.show_only)
         .map_err(|wanted| format!("could not find template {wanted} in chart"))?;
-    Ok(shown.iter().map(|document| format!("---\n{document}\n")).collect())
+    Ok(shown
+        .iter()
+        .map(|document| format!("---\n{document}\n"))
+        .collect())
 }
 
 fn write(rendered: &Rendered, manifests: &Manifests, args: &TemplateArgs) -> String {
@@ -228,16 +239,25 @@ fn content_type(bytes: &[u8]) -> &'static str {
             return name;
         }
     }
-    let is_binary = |byte: &u8| {
-        matches!(byte, 0..=8 | 0x0B | 0x0E..=0x1A | 0x1C..=0x1F)
-    };
-    if head.iter().any(is_binary) { "application/octet-stream" } else { "text/plain; charset=utf-8" }
+    let is_binary = |byte: &u8| matches!(byte, 0..=8 | 0x0B | 0x0E..=0x1A | 0x1C..=0x1F);
+    if head.iter().any(is_binary) {
+        "application/octet-stream"
+    } else {
+        "text/plain; charset=utf-8"
+    }
 }
 
-fn check_installable(chart: &Chart, log: &mut Vec<String>) -> Result<(), String> {
+/// Whether a chart can be a release: an application with all its dependencies. Warnings go to `log`.
+///
+/// # Errors
+/// Helm's words.
+pub fn check_installable(chart: &Chart, log: &mut Vec<String>) -> Result<(), String> {
     let metadata = &chart.metadata;
     if !matches!(metadata.chart_type.as_str(), "" | "application") {
-        return Err(format!("{} charts are not installable", metadata.chart_type));
+        return Err(format!(
+            "{} charts are not installable",
+            metadata.chart_type
+        ));
     }
     if metadata.deprecated {
         log.push(log_line("WARN", "this chart is deprecated", &[]));

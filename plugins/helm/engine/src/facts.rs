@@ -109,12 +109,17 @@ impl Facts for StaticFacts {
 
     fn has_api_version(&self, api_version: &str) -> bool {
         DEFAULT_API_VERSIONS.contains(&api_version)
-            || self.extra_api_versions.iter().any(|extra| extra == api_version)
+            || self
+                .extra_api_versions
+                .iter()
+                .any(|extra| extra == api_version)
     }
 
     fn api_versions(&self) -> Vec<String> {
         let known = DEFAULT_API_VERSIONS.iter().map(|known| (*known).to_owned());
-        known.chain(self.extra_api_versions.iter().cloned()).collect()
+        known
+            .chain(self.extra_api_versions.iter().cloned())
+            .collect()
     }
 }
 

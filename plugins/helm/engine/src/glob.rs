@@ -202,7 +202,11 @@ mod tests {
             ("", "a", false),
             ("*a*b*", "xxaybz", true),
         ] {
-            assert_eq!(Glob::new(pattern).matches(path), expected, "{pattern} {path}");
+            assert_eq!(
+                Glob::new(pattern).matches(path),
+                expected,
+                "{pattern} {path}"
+            );
         }
     }
 }

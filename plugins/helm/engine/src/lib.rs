@@ -18,9 +18,9 @@ mod show;
 mod slot;
 
 pub use capabilities::{DEFAULT_API_VERSIONS, HELM_VERSION, KubeVersion};
-pub use command::{ChartSource, Output, TemplateArgs, template};
+pub use command::{ChartSource, Output, TemplateArgs, check_installable, template};
 pub use errors::{Error, ErrorKind};
 pub use facts::{Facts, StaticFacts};
-pub use manifest::{Document, Hook, HookEvent, Manifests, split};
+pub use manifest::{Document, Hook, HookEvent, INSTALL_ORDER, Manifests, split};
 pub use record::{Read, Recorder};
 pub use render::{RenderLimits, Rendered, Renderer};

@@ -97,7 +97,8 @@ pub struct Manifests {
     pub hooks: Vec<Hook>,
 }
 
-const INSTALL_ORDER: &[&str] = &[
+/// The order in which kinds are installed; others come last, by name.
+pub const INSTALL_ORDER: &[&str] = &[
     "PriorityClass",
     "Namespace",
     "NetworkPolicy",
@@ -171,7 +172,10 @@ pub fn split(text: &str) -> Vec<&str> {
         if rest.starts_with("---") {
             document.end = start_of(rest);
             documents.push(document.clone());
-            rest = rest.get(3..).unwrap_or_default().trim_start_matches([' ', '\t']);
+            rest = rest
+                .get(3..)
+                .unwrap_or_default()
+                .trim_start_matches([' ', '\t']);
             document.start = start_of(rest);
         }
         match rest.split_once('\n') {
@@ -202,7 +206,11 @@ impl Manifests {
         files.sort_unstable();
         let mut manifests = Self::default();
         for (path, text) in files {
-            if path.rsplit('/').next().is_some_and(|name| name.starts_with('_')) {
+            if path
+                .rsplit('/')
+                .next()
+                .is_some_and(|name| name.starts_with('_'))
+            {
                 continue;
             }
             for document in split(text) {
@@ -210,7 +218,9 @@ impl Manifests {
             }
         }
         manifests.hooks.sort_by(|a, b| by_kind(&a.kind, &b.kind));
-        manifests.documents.sort_by(|a, b| by_kind(&a.kind, &b.kind));
+        manifests
+            .documents
+            .sort_by(|a, b| by_kind(&a.kind, &b.kind));
         Ok(manifests)
     }
 
@@ -222,13 +232,10 @@ impl Manifests {
                 format!("YAML parse error on {path}: {error}"),
             )
         })?;
-        let text = |value: Option<&Value>| {
-            value.and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
+        let text =
+            |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
         let metadata = head.get("metadata");
-        let annotation = |name: &str| {
-            metadata?.get("annotations")?.get(name)?.as_str()
-        };
+        let annotation = |name: &str| metadata?.get("annotations")?.get(name)?.as_str();
         let kind = text(head.get("kind"));
         let Some(words) = annotation("helm.sh/hook") else {
             self.documents.push(Document {
@@ -239,14 +246,18 @@ impl Manifests {
             });
             return Ok(());
         };
-        let events = words.split(',').map(|word| HookEvent::parse(&word.trim().to_lowercase()));
+        let events = words
+            .split(',')
+            .map(|word| HookEvent::parse(&word.trim().to_lowercase()));
         let Some(events) = events.collect::<Option<Vec<_>>>() else {
             let line = log_line("INFO", "skipping unknown hooks", &[("hookTypes", words)]);
             log.push(line);
             return Ok(());
         };
         let policies = |name: &str| {
-            let words = annotation(name).into_iter().flat_map(|words| words.split(','));
+            let words = annotation(name)
+                .into_iter()
+                .flat_map(|words| words.split(','));
             words.map(|word| word.trim().to_lowercase()).collect()
         };
         let weight = annotation("helm.sh/hook-weight").unwrap_or_default();
@@ -282,7 +293,10 @@ mod tests {
     fn documents_are_told_apart_at_line_starts_only() {
         assert_eq!(split("a: 1\n---\nb: 2\n"), ["a: 1\n", "b: 2\n"]);
         assert_eq!(split("\n\n---  \n\na: 1"), ["a: 1"]);
-        assert_eq!(split("---apiVersion: v1\n---kind: x"), ["apiVersion: v1\n", "kind: x"]);
+        assert_eq!(
+            split("---apiVersion: v1\n---kind: x"),
+            ["apiVersion: v1\n", "kind: x"]
+        );
         assert_eq!(split("a: x---\n---\n---\n--- \t\nb"), ["a: x---\n", "b"]);
         assert_eq!(split("------\na"), ["---\na"]);
         assert!(split(" \n---\n").is_empty());
@@ -294,17 +308,29 @@ mod tests {
     fn kinds_come_in_install_order_and_unknown_ones_last() {
         let files = [
             ("c/templates/b.yaml", "kind: Zebra\n---\nkind: Deployment\n"),
-            ("c/templates/a.yaml", "kind: Ant\n---\nkind: Service\n---\nkind: Namespace"),
+            (
+                "c/templates/a.yaml",
+                "kind: Ant\n---\nkind: Service\n---\nkind: Namespace",
+            ),
         ];
         let sorted = Manifests::sort(files, &mut Vec::new()).unwrap();
-        let kinds: Vec<_> = sorted.documents.iter().map(|one| one.kind.as_str()).collect();
-        assert_eq!(kinds, ["Namespace", "Service", "Deployment", "Ant", "Zebra"]);
+        let kinds: Vec<_> = sorted
+            .documents
+            .iter()
+            .map(|one| one.kind.as_str())
+            .collect();
+        assert_eq!(
+            kinds,
+            ["Namespace", "Service", "Deployment", "Ant", "Zebra"]
+        );
     }
 
     #[test]
     fn hooks_are_split_off_and_unknown_ones_dropped() {
         let hook = |words: &str| {
-            format!("kind: Job\nmetadata:\n  name: j\n  annotations:\n    helm.sh/hook: {words}\n    helm.sh/hook-weight: -5\n    helm.sh/hook-delete-policy: A, b\n")
+            format!(
+                "kind: Job\nmetadata:\n  name: j\n  annotations:\n    helm.sh/hook: {words}\n    helm.sh/hook-weight: -5\n    helm.sh/hook-delete-policy: A, b\n"
+            )
         };
         let (good, bad) = (hook("Pre-Install, test-success"), hook("crd-install"));
         let mut log = Vec::new();
@@ -316,7 +342,10 @@ mod tests {
         assert_eq!(hook.events, [HookEvent::PreInstall, HookEvent::Test]);
         assert_eq!((hook.weight, hook.name.as_str()), (-5, "j"));
         assert_eq!(hook.delete_policies, ["a", "b"]);
-        assert_eq!(log, ["level=INFO msg=\"skipping unknown hooks\" hookTypes=crd-install"]);
+        assert_eq!(
+            log,
+            ["level=INFO msg=\"skipping unknown hooks\" hookTypes=crd-install"]
+        );
     }
 
     #[test]

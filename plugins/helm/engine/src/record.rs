@@ -41,7 +41,10 @@ impl Read {
     /// Whether a second rendering for the same target would be another one.
     #[must_use]
     pub fn is_impure(&self) -> bool {
-        matches!(self, Self::Lookup(..) | Self::Clock | Self::Random | Self::Keys)
+        matches!(
+            self,
+            Self::Lookup(..) | Self::Clock | Self::Random | Self::Keys
+        )
     }
 }
 
@@ -53,7 +56,9 @@ pub struct Recorder {
 
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recorder").field("reads", &self.reads).finish_non_exhaustive()
+        f.debug_struct("Recorder")
+            .field("reads", &self.reads)
+            .finish_non_exhaustive()
     }
 }
 

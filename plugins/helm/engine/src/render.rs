@@ -52,7 +52,9 @@ pub struct Renderer {
 
 impl fmt::Debug for Renderer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Renderer").field("chart", &self.chart.name()).finish_non_exhaustive()
+        f.debug_struct("Renderer")
+            .field("chart", &self.chart.name())
+            .finish_non_exhaustive()
     }
 }
 
@@ -207,7 +209,10 @@ impl Renderer {
         };
         let key = std::sync::Arc::as_ptr(content).addr();
         let mut known = self.files.borrow_mut();
-        known.entry(key).or_insert_with(|| files_map(&content.files)).clone()
+        known
+            .entry(key)
+            .or_insert_with(|| files_map(&content.files))
+            .clone()
     }
 }
 
@@ -243,7 +248,10 @@ impl Scope<'_> {
     fn collect(&mut self, chart: ResolvedChart<'_>, values: &Value) -> Map {
         let subcharts = Map::default();
         let dot: Map = [
-            ("Chart", Value::Map(chart_map(chart.metadata(), chart.is_root()))),
+            (
+                "Chart",
+                Value::Map(chart_map(chart.metadata(), chart.is_root())),
+            ),
             ("Files", Value::Map(self.renderer.files(chart))),
             ("Release", self.release.clone()),
             ("Capabilities", self.capabilities.clone()),
@@ -309,8 +317,10 @@ fn base_name(path: &str) -> &str {
 
 /// Go's `path.Join` on what is already joined: no empty and no `.` parts.
 fn clean(path: &str) -> String {
-    let parts: Vec<&str> =
-        path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let parts: Vec<&str> = path
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
     parts.join("/")
 }
 
@@ -323,15 +333,23 @@ fn by_depth(a: &str, b: &str) -> std::cmp::Ordering {
 /// Go prints missing values in spite of being asked for zeroes; Helm erases them.
 fn without_no_value(text: &Str) -> String {
     let text = text.to_text();
-    if text.contains("<no value>") { text.replace("<no value>", "") } else { text.into_owned() }
+    if text.contains("<no value>") {
+        text.replace("<no value>", "")
+    } else {
+        text.into_owned()
+    }
 }
 
 fn collect_crds(chart: ResolvedChart<'_>, crds: &mut Vec<(String, Bytes)>) {
     let path = chart.full_path();
     for file in chart.content().iter().flat_map(|content| &content.files) {
-        let extension = base_name(&file.name).rsplit_once('.').map(|(_, extension)| extension);
+        let extension = base_name(&file.name)
+            .rsplit_once('.')
+            .map(|(_, extension)| extension);
         let is_manifest = extension.is_some_and(|extension| {
-            ["yaml", "yml", "json"].iter().any(|known| known.eq_ignore_ascii_case(extension))
+            ["yaml", "yml", "json"]
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(extension))
         });
         if file.name.starts_with("crds/") && is_manifest {
             crds.push((clean(&format!("{path}/{}", file.name)), file.data.clone()));

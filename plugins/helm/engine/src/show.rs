@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn patterns_match_paths_below_the_chart() {
-        let output = "---\n# Source: c/templates/a.yaml\na: 1\n---\n# Source: c/templates/b.yaml\nb: 1\n";
+        let output =
+            "---\n# Source: c/templates/a.yaml\na: 1\n---\n# Source: c/templates/b.yaml\nb: 1\n";
         let wanted = ["templates/b.yaml".to_owned(), "templates/*.yaml".to_owned()];
         let shown = show_only(output, &wanted).unwrap();
         assert_eq!(shown.len(), 3);

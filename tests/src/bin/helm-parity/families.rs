@@ -22,20 +22,59 @@ pub(crate) struct Family {
 }
 
 pub(crate) const FAMILIES: &[Family] = &[
-    Family { name: "printf", generate: |random| lines(random, 400, printf) },
-    Family { name: "yaml-out", generate: |random| over_values(random, 200, |at, _| format!("{{{{ toYaml .Values.v{at} | quote }}}} {{{{ .Values.v{at} | toYamlPretty | quote }}}} {{{{ toJson .Values.v{at} }}}} {{{{ .Values.v{at} | toString | quote }}}}")) },
-    Family { name: "yaml-in", generate: yaml_in },
-    Family { name: "semver", generate: |random| lines(random, 400, semver) },
-    Family { name: "dates", generate: |random| lines(random, 400, date) },
-    Family { name: "texts", generate: |random| lines(random, 400, texts) },
-    Family { name: "numbers", generate: |random| lines(random, 400, numbers) },
-    Family { name: "regex", generate: |random| lines(random, 300, regex) },
-    Family { name: "merges", generate: merges },
-    Family { name: "programs", generate: program::programs },
+    Family {
+        name: "printf",
+        generate: |random| lines(random, 400, printf),
+    },
+    Family {
+        name: "yaml-out",
+        generate: |random| {
+            over_values(random, 200, |at, _| {
+                format!(
+                    "{{{{ toYaml .Values.v{at} | quote }}}} {{{{ .Values.v{at} | toYamlPretty | quote }}}} {{{{ toJson .Values.v{at} }}}} {{{{ .Values.v{at} | toString | quote }}}}"
+                )
+            })
+        },
+    },
+    Family {
+        name: "yaml-in",
+        generate: yaml_in,
+    },
+    Family {
+        name: "semver",
+        generate: |random| lines(random, 400, semver),
+    },
+    Family {
+        name: "dates",
+        generate: |random| lines(random, 400, date),
+    },
+    Family {
+        name: "texts",
+        generate: |random| lines(random, 400, texts),
+    },
+    Family {
+        name: "numbers",
+        generate: |random| lines(random, 400, numbers),
+    },
+    Family {
+        name: "regex",
+        generate: |random| lines(random, 300, regex),
+    },
+    Family {
+        name: "merges",
+        generate: merges,
+    },
+    Family {
+        name: "programs",
+        generate: program::programs,
+    },
 ];
 
 fn block(lines: impl Iterator<Item = String>) -> String {
-    let lines: String = lines.enumerate().map(|(at, line)| format!("  {at}: {line}\n")).collect();
+    let lines: String = lines
+        .enumerate()
+        .map(|(at, line)| format!("  {at}: {line}\n"))
+        .collect();
     format!("out: |\n{lines}")
 }
 
@@ -52,8 +91,9 @@ fn over_values(
     count: usize,
     line: fn(usize, &mut Random) -> String,
 ) -> Generated {
-    let values: serde_json::Map<String, serde_json::Value> =
-        (0..count).map(|at| (format!("v{at}"), value(random, 0))).collect();
+    let values: serde_json::Map<String, serde_json::Value> = (0..count)
+        .map(|at| (format!("v{at}"), value(random, 0)))
+        .collect();
     Generated {
         values: serde_json::Value::Object(values).to_string(),
         template: block((0..count).map(|at| line(at, random))),
@@ -79,10 +119,13 @@ fn literal(text: &str) -> String {
 
 fn yaml_in(random: &mut Random) -> Generated {
     const COUNT: usize = 250;
-    let values: serde_json::Map<String, serde_json::Value> =
-        (0..COUNT).map(|at| (format!("v{at}"), yaml_text(random).into())).collect();
+    let values: serde_json::Map<String, serde_json::Value> = (0..COUNT)
+        .map(|at| (format!("v{at}"), yaml_text(random).into()))
+        .collect();
     let line = |at: usize| {
-        format!("{{{{ fromYaml .Values.v{at} | toJson }}}} {{{{ fromYamlArray .Values.v{at} | toJson }}}}")
+        format!(
+            "{{{{ fromYaml .Values.v{at} | toJson }}}} {{{{ fromYamlArray .Values.v{at} | toJson }}}}"
+        )
     };
     Generated {
         values: serde_json::Value::Object(values).to_string(),
@@ -100,7 +143,9 @@ fn printf(random: &mut Random) -> String {
         format.push_str(random.pick(&["", "", "", "-", "+", "0", " ", "#", "+-", "-0"]));
         format.push_str(random.pick(&["", "", "", "1", "5", "12"]));
         format.push_str(random.pick(&["", "", "", ".0", ".2", ".5", "."]));
-        format.push_str(random.pick(&["s", "v", "d", "q", "x", "X", "f", "g", "e", "t", "T", "b", "o", "c", "U", "G", "z"]));
+        format.push_str(random.pick(&[
+            "s", "v", "d", "q", "x", "X", "f", "g", "e", "t", "T", "b", "o", "c", "U", "G", "z",
+        ]));
         let number = random.number();
         args.push(' ');
         args.push_str(&match random.below(9) {
@@ -124,7 +169,9 @@ fn printf(random: &mut Random) -> String {
 fn version(random: &mut Random) -> String {
     let number = |random: &mut Random| random.below(4).to_string();
     let mut version = format!("{}.{}.{}", number(random), number(random), number(random));
-    version.push_str(random.pick(&["", "", "", "-0", "-alpha", "-alpha.1", "-beta.2", "-rc.10", "+b1"]));
+    version.push_str(random.pick(&[
+        "", "", "", "-0", "-alpha", "-alpha.1", "-beta.2", "-rc.10", "+b1",
+    ]));
     format!("{}{version}", random.pick(&["", "", "v"]))
 }
 
@@ -141,27 +188,44 @@ fn semver(random: &mut Random) -> String {
             3 => "*".into(),
             _ => version(random),
         };
-        constraint.push_str(random.pick(&["", "=", "!=", ">", "<", ">=", "<=", "~", "^", "=>", "=<", "~>", ">= ", "^ "]));
+        constraint.push_str(random.pick(&[
+            "", "=", "!=", ">", "<", ">=", "<=", "~", "^", "=>", "=<", "~>", ">= ", "^ ",
+        ]));
         constraint.push_str(&part);
     }
     if random.once_in(8) {
         constraint = format!("{} - {}", version(random), version(random));
     }
-    format!("semverCompare {} {}", literal(&constraint), literal(&version(random)))
+    format!(
+        "semverCompare {} {}",
+        literal(&constraint),
+        literal(&version(random))
+    )
 }
 
 fn date(random: &mut Random) -> String {
     let mut layout = String::new();
     for _ in 0..=random.below(5) {
         layout.push_str(random.pick(&[
-            "2006", "06", "01", "1", "Jan", "January", "02", "2", "_2", "002", "__2", "Mon", "Monday", "15", "03", "3",
-            "04", "4", "05", "5", ".000", ".999", ",000000", "PM", "pm", "MST", "Z07:00", "-0700", "-07:00", "Z0700",
-            "-07", "T", " ", "/", "-", ":", "x", "é",
+            "2006", "06", "01", "1", "Jan", "January", "02", "2", "_2", "002", "__2", "Mon",
+            "Monday", "15", "03", "3", "04", "4", "05", "5", ".000", ".999", ",000000", "PM", "pm",
+            "MST", "Z07:00", "-0700", "-07:00", "Z0700", "-07", "T", " ", "/", "-", ":", "x", "é",
         ]));
     }
-    let zone = random.pick(&["UTC", "America/New_York", "Europe/Berlin", "Asia/Kolkata", "Local", "Australia/Lord_Howe"]);
+    let zone = random.pick(&[
+        "UTC",
+        "America/New_York",
+        "Europe/Berlin",
+        "Asia/Kolkata",
+        "Local",
+        "Australia/Lord_Howe",
+    ]);
     let second = random.number() % 8_000_000_000;
-    format!("dateInZone {} (int64 {second}) {}", literal(&layout), literal(zone))
+    format!(
+        "dateInZone {} (int64 {second}) {}",
+        literal(&layout),
+        literal(zone)
+    )
 }
 
 fn texts(random: &mut Random) -> String {
@@ -236,7 +300,10 @@ fn numbers(random: &mut Random) -> String {
 fn regex(random: &mut Random) -> String {
     let mut pattern = String::new();
     for _ in 0..=random.below(3) {
-        pattern.push_str(random.pick(&["a", "b+", "[a-c]", "(a|b)", "\\d*", ".", "x?", "^", "$", "\\s", "(?i)A", "[^ ]+", "\\w{2}", "(b)*"]));
+        pattern.push_str(random.pick(&[
+            "a", "b+", "[a-c]", "(a|b)", "\\d*", ".", "x?", "^", "$", "\\s", "(?i)A", "[^ ]+",
+            "\\w{2}", "(b)*",
+        ]));
     }
     let text = literal(&text(random));
     let pattern = literal(&pattern);
@@ -255,8 +322,13 @@ fn merges(random: &mut Random) -> Generated {
     const COUNT: usize = 150;
     let map = |random: &mut Random| {
         let names = ["a", "b", "c", "d"];
-        let entries = names.iter().filter(|_| !random.once_in(3)).collect::<Vec<_>>();
-        let entries = entries.into_iter().map(|name| ((*name).to_owned(), value(random, 1)));
+        let entries = names
+            .iter()
+            .filter(|_| !random.once_in(3))
+            .collect::<Vec<_>>();
+        let entries = entries
+            .into_iter()
+            .map(|name| ((*name).to_owned(), value(random, 1)));
         serde_json::Value::Object(entries.collect())
     };
     let values: serde_json::Map<String, serde_json::Value> = (0..COUNT * 2)
@@ -264,7 +336,9 @@ fn merges(random: &mut Random) -> Generated {
         .collect();
     let line = |at: usize| {
         let (one, other) = (at * 2, at * 2 + 1);
-        format!("{{{{ merge (deepCopy .Values.v{one}) .Values.v{other} | toJson }}}} {{{{ mergeOverwrite (deepCopy .Values.v{one}) .Values.v{other} | toJson }}}} {{{{ omit .Values.v{one} \"a\" | toJson }}}} {{{{ dig \"a\" \"none\" .Values.v{other} | toJson }}}} {{{{ eq (toJson .Values.v{one}) (toJson .Values.v{other}) }}}} {{{{ deepEqual .Values.v{one} .Values.v{other} }}}}")
+        format!(
+            "{{{{ merge (deepCopy .Values.v{one}) .Values.v{other} | toJson }}}} {{{{ mergeOverwrite (deepCopy .Values.v{one}) .Values.v{other} | toJson }}}} {{{{ omit .Values.v{one} \"a\" | toJson }}}} {{{{ dig \"a\" \"none\" .Values.v{other} | toJson }}}} {{{{ eq (toJson .Values.v{one}) (toJson .Values.v{other}) }}}} {{{{ deepEqual .Values.v{one} .Values.v{other} }}}}"
+        )
     };
     Generated {
         values: serde_json::Value::Object(values).to_string(),

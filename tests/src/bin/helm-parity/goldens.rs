@@ -17,9 +17,14 @@ pub(crate) fn check(binary: &Path, is_recording: bool) -> Result<usize> {
     let mut differing = 0;
     for case in &cases {
         let text = |key: &str| case[key].as_str().unwrap_or_default();
-        let flags = case["args"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let flags = case["args"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
         let words: Vec<String> = flags.map(|flag| flag.replace("@/", &place)).collect();
-        let printed = crate::helm(binary, &fixtures.join(text("chart")), &words)?.replace(&place, "@/");
+        let printed =
+            crate::helm(binary, &fixtures.join(text("chart")), &words)?.replace(&place, "@/");
         let golden = tests.join("golden/charts").join(text("golden"));
         if is_recording {
             fs::create_dir_all(golden.parent().unwrap_or(tests))?;
@@ -29,7 +34,11 @@ pub(crate) fn check(binary: &Path, is_recording: bool) -> Result<usize> {
             differing += 1;
         }
     }
-    let done = if is_recording { "recorded".to_owned() } else { format!("{differing} differences") };
+    let done = if is_recording {
+        "recorded".to_owned()
+    } else {
+        format!("{differing} differences")
+    };
     println!("{:<12} {:>6} cases, {done}", "goldens", cases.len());
     Ok(differing)
 }

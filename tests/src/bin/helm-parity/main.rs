@@ -2,7 +2,10 @@
 //!
 //! First the committed goldens are checked against the Helm in `OPTIKON_HELM` (or recorded anew), then charts are
 //! generated family by family, each line of their output a case. The last lines are the cases and differences.
-#![allow(clippy::print_stdout, reason = "a tool for the terminal says what it found")]
+#![allow(
+    clippy::print_stdout,
+    reason = "a tool for the terminal says what it found"
+)]
 
 mod families;
 mod goldens;
@@ -66,12 +69,19 @@ fn error_of(stderr: &str) -> String {
 /// What we print, in the same form.
 pub(crate) fn ours(chart: &Path, words: &[String]) -> Result<String> {
     let output = render("rel", chart, words)?;
-    Ok(if output.exit_code == 0 { output.stdout } else { error_of(&output.stderr) })
+    Ok(if output.exit_code == 0 {
+        output.stdout
+    } else {
+        error_of(&output.stderr)
+    })
 }
 
 fn write_chart(folder: &Path, chart: &families::Generated) -> Result<()> {
     fs::create_dir_all(folder.join("templates"))?;
-    fs::write(folder.join("Chart.yaml"), "apiVersion: v2\nname: generated\nversion: 0.1.0\n")?;
+    fs::write(
+        folder.join("Chart.yaml"),
+        "apiVersion: v2\nname: generated\nversion: 0.1.0\n",
+    )?;
     fs::write(folder.join("values.yaml"), &chart.values)?;
     fs::write(folder.join("templates/cases.yaml"), &chart.template)?;
     Ok(())
@@ -88,13 +98,17 @@ fn main() -> Result<()> {
     }
     let folder = std::env::temp_dir().join(format!("optikon-parity-{}", std::process::id()));
     for family in FAMILIES {
-        let is_wanted = args.families.is_empty() || args.families.iter().any(|name| name == family.name);
+        let is_wanted =
+            args.families.is_empty() || args.families.iter().any(|name| name == family.name);
         if !is_wanted {
             continue;
         }
         let (mut cases, mut found) = (0, 0);
         for batch in 0..args.batches {
-            let mut random = Random::new(args.seed.wrapping_mul(1_000).wrapping_add(batch), family.name);
+            let mut random = Random::new(
+                args.seed.wrapping_mul(1_000).wrapping_add(batch),
+                family.name,
+            );
             let chart = (family.generate)(&mut random);
             let place = folder.join(format!("{}-{batch}", family.name));
             write_chart(&place, &chart)?;
@@ -109,7 +123,10 @@ fn main() -> Result<()> {
         println!("0 differences");
         return Ok(());
     }
-    bail!("{differences} differences; the generated charts are in {}", folder.display())
+    bail!(
+        "{differences} differences; the generated charts are in {}",
+        folder.display()
+    )
 }
 
 /// How many lines differ; the first few are shown.
@@ -122,7 +139,10 @@ fn compare(binary: &Path, chart: &Path) -> Result<usize> {
     let pairs = (0..ours.len().max(theirs.len())).map(|at| (ours.get(at), theirs.get(at)));
     let differing: Vec<_> = pairs.filter(|(ours, theirs)| ours != theirs).collect();
     for (ours, theirs) in differing.iter().take(3) {
-        println!("  {}\n    ours   {ours:?}\n    Helm's {theirs:?}", chart.display());
+        println!(
+            "  {}\n    ours   {ours:?}\n    Helm's {theirs:?}",
+            chart.display()
+        );
     }
     Ok(differing.len().max(1))
 }

@@ -129,7 +129,9 @@ impl<R: Read> Reader<R> {
         let mut left = entry.size;
         let mut chunk = [0; 4096];
         while left > 0 {
-            let want = usize::try_from(left).unwrap_or(chunk.len()).min(chunk.len());
+            let want = usize::try_from(left)
+                .unwrap_or(chunk.len())
+                .min(chunk.len());
             let part = chunk.get_mut(..want).unwrap_or_default();
             let got = self.fill(part)?;
             if got < want {
@@ -212,13 +214,23 @@ fn parse(block: &[u8; BLOCK]) -> Result<Entry, Error> {
     let sum: u64 = block
         .iter()
         .enumerate()
-        .map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u64::from(*byte) })
+        .map(|(at, byte)| {
+            if (148..156).contains(&at) {
+                32
+            } else {
+                u64::from(*byte)
+            }
+        })
         .sum();
     let signed: i64 = block
         .iter()
         .enumerate()
         .map(|(at, byte)| {
-            if (148..156).contains(&at) { 32 } else { i64::from(byte.cast_signed()) }
+            if (148..156).contains(&at) {
+                32
+            } else {
+                i64::from(byte.cast_signed())
+            }
         })
         .sum();
     if stated != sum && i64::try_from(stated) != Ok(signed) {
@@ -271,7 +283,10 @@ fn number(field: &[u8]) -> Option<u64> {
 /// PAX records: `LENGTH KEY=VALUE\n`, each as long as it says.
 fn pax(mut records: &[u8], overrides: &mut Overrides) -> Result<(), Error> {
     while !records.is_empty() {
-        let space = records.iter().position(|byte| *byte == b' ').ok_or_else(invalid)?;
+        let space = records
+            .iter()
+            .position(|byte| *byte == b' ')
+            .ok_or_else(invalid)?;
         let length: usize = records
             .get(..space)
             .and_then(|digits| std::str::from_utf8(digits).ok())
@@ -279,13 +294,18 @@ fn pax(mut records: &[u8], overrides: &mut Overrides) -> Result<(), Error> {
             .ok_or_else(invalid)?;
         let record = records.get(space + 1..length).ok_or_else(invalid)?;
         let record = record.strip_suffix(b"\n").ok_or_else(invalid)?;
-        let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(invalid)?;
+        let equals = record
+            .iter()
+            .position(|byte| *byte == b'=')
+            .ok_or_else(invalid)?;
         let (key, value) = record.split_at(equals);
         let value = value.get(1..).unwrap_or_default();
         match key {
             b"path" => overrides.path = Some(String::from_utf8_lossy(value).into_owned()),
             b"size" => {
-                let size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+                let size = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|text| text.parse().ok());
                 overrides.size = Some(size.ok_or_else(invalid)?);
             }
             _ if key.starts_with(b"GNU.sparse.") => {

@@ -106,7 +106,10 @@ fn applied<'a>(
                     .iter()
                     .any(|key| value.get(key).and_then(Value::as_str) == Some(fragment))
             };
-            places.iter().map(|(_, value)| *value).find(|value| named(value))
+            places
+                .iter()
+                .map(|(_, value)| *value)
+                .find(|value| named(value))
         };
         found.extend(target);
     }

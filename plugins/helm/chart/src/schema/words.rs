@@ -44,9 +44,8 @@ pub(super) fn violations(errors: &[ValidationError<'_>]) -> String {
 
 /// What each choice of a combination said, indented below it.
 fn nested(error: &ValidationError<'_>) -> Vec<String> {
-    let context = match error.kind() {
-        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => context,
-        _ => return Vec::new(),
+    let (Kind::AnyOf { context } | Kind::OneOfNotValid { context }) = error.kind() else {
+        return Vec::new();
     };
     let mut lines = Vec::new();
     for errors in context {
@@ -100,7 +99,11 @@ fn words(error: &ValidationError<'_>) -> String {
         _ => 0,
     };
     let bound = |name: &str, limit: &Value| {
-        format!("{name}: got {}, want {}", grouped(instance.as_ref()), grouped(limit))
+        format!(
+            "{name}: got {}, want {}",
+            grouped(instance.as_ref()),
+            grouped(limit)
+        )
     };
     match error.kind() {
         Kind::Type { kind } => {
@@ -114,7 +117,13 @@ fn words(error: &ValidationError<'_>) -> String {
             format!("got {}, want {wanted}", type_of(instance.as_ref()))
         }
         Kind::Enum { options } => {
-            let options: Vec<String> = options.as_array().map(Vec::as_slice).unwrap_or_default().iter().map(shown).collect();
+            let options: Vec<String> = options
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default()
+                .iter()
+                .map(shown)
+                .collect();
             match options.as_slice() {
                 [one] => format!("value must be {one}"),
                 _ => format!("value must be one of {}", options.join(", ")),
@@ -134,17 +143,25 @@ fn words(error: &ValidationError<'_>) -> String {
         Kind::Maximum { limit } => bound("maximum", limit),
         Kind::ExclusiveMinimum { limit } => bound("exclusiveMinimum", limit),
         Kind::ExclusiveMaximum { limit } => bound("exclusiveMaximum", limit),
-        Kind::MultipleOf { multiple_of } => bound("multipleOf", &crate::convert::number_to_json(*multiple_of)),
+        Kind::MultipleOf { multiple_of } => {
+            bound("multipleOf", &crate::convert::number_to_json(*multiple_of))
+        }
         Kind::UniqueItems => match duplicates(instance.as_ref()) {
             Some((earlier, later)) => format!("items at {earlier} and {later} are equal"),
             None => error.to_string(),
         },
-        Kind::Pattern { pattern } => format!("{} does not match pattern '{pattern}'", shown(instance.as_ref())),
+        Kind::Pattern { pattern } => format!(
+            "{} does not match pattern '{pattern}'",
+            shown(instance.as_ref())
+        ),
         Kind::Format { format } => format!("{} is not valid {format}", shown(instance.as_ref())),
         Kind::AnyOf { .. } => "'anyOf' failed".to_owned(),
         Kind::OneOfNotValid { .. } => "'oneOf' failed, none matched".to_owned(),
         Kind::OneOfMultipleValid { context } => {
-            let mut matched = context.iter().enumerate().filter(|(_, errors)| errors.is_empty());
+            let mut matched = context
+                .iter()
+                .enumerate()
+                .filter(|(_, errors)| errors.is_empty());
             match (matched.next(), matched.next()) {
                 (Some((one, _)), Some((other, _))) => {
                     format!("'oneOf' failed, subschemas {one}, {other} matched")

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{MAX_NESTED, Step, Stop, failed, index_of, quote_runes, set, set_index, take_list, take_map};
+use super::{
+    MAX_NESTED, Step, Stop, failed, index_of, quote_runes, set, set_index, take_list, take_map,
+};
 use crate::gotext::quote;
 
 /// `--set-literal`: the value is the rest of the text, whatever it holds.
@@ -101,7 +103,10 @@ impl Literal<'_> {
         };
         let (text, last) = self.until(&['[', '.', '=']);
         if !text.is_empty() {
-            return failed(format!("unexpected data at end of array index: {}", quote_runes(&text)));
+            return failed(format!(
+                "unexpected data at end of array index: {}",
+                quote_runes(&text)
+            ));
         }
         match last {
             None => Err(Stop::End),

@@ -96,7 +96,9 @@ fn index_of(text: &str) -> Result<i64, String> {
     let quoted = crate::gotext::quote(text);
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(format!("error parsing index: strconv.Atoi: parsing {quoted}: invalid syntax"));
+        return Err(format!(
+            "error parsing index: strconv.Atoi: parsing {quoted}: invalid syntax"
+        ));
     }
     text.parse().map_err(|_| {
         format!("error parsing index: strconv.Atoi: parsing {quoted}: value out of range")
@@ -105,7 +107,9 @@ fn index_of(text: &str) -> Result<i64, String> {
 
 /// Go's `%q` of a slice of runes.
 fn quote_runes(text: &str) -> String {
-    let runes = text.chars().map(|c| helm_template::Value::Int32((c as u32).cast_signed()));
+    let runes = text
+        .chars()
+        .map(|c| helm_template::Value::Int32((c as u32).cast_signed()));
     crate::gotext::sprintf("%q", &[helm_template::Value::list(runes.collect())])
 }
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{MAX_NESTED, Step, Stop, failed, index_of, quote_runes, set, set_index, take_list, take_map};
+use super::{
+    MAX_NESTED, Step, Stop, failed, index_of, quote_runes, set, set_index, take_list, take_map,
+};
 use crate::decode::floats;
 use crate::gotext::quote;
 
@@ -100,14 +102,21 @@ impl<'a> Parser<'a> {
             }
             Some(_) => {
                 set(target, key.clone(), "".into());
-                failed(format!("key {} has no value (cannot end with ,)", quote(&key)))
+                failed(format!(
+                    "key {} has no value (cannot end with ,)",
+                    quote(&key)
+                ))
             }
         }
     }
 
     fn value(&mut self, target: &mut Map<String, Value>, key: String) -> Step<()> {
         if matches!(self.reading, Reading::Json) {
-            let value = if self.is_blank() { Value::Null } else { self.json()? };
+            let value = if self.is_blank() {
+                Value::Null
+            } else {
+                self.json()?
+            };
             set(target, key, value);
             return Ok(());
         }
@@ -146,7 +155,10 @@ impl<'a> Parser<'a> {
         };
         let (text, last) = self.until(&['[', '.', '=']);
         if !text.is_empty() {
-            let error = failed(format!("unexpected data at end of array index: {}", quote_runes(&text)));
+            let error = failed(format!(
+                "unexpected data at end of array index: {}",
+                quote_runes(&text)
+            ));
             return (list, error);
         }
         match last {

@@ -69,15 +69,23 @@ impl fmt::Debug for KubeVersion {
 }
 
 fn kube_version(receiver: &Value) -> Option<crate::KubeVersion> {
-    receiver.as_object::<KubeVersion>().map(|object| object.0.kube_version())
+    receiver
+        .as_object::<KubeVersion>()
+        .map(|object| object.0.kube_version())
 }
 
 fn whole_version(_: &mut dyn Context, receiver: &Value, _: &[Value]) -> Result<Value, Error> {
-    Ok(kube_version(receiver).map(|version| version.version).unwrap_or_default().into())
+    Ok(kube_version(receiver)
+        .map(|version| version.version)
+        .unwrap_or_default()
+        .into())
 }
 
 fn normalized(_: &mut dyn Context, receiver: &Value, _: &[Value]) -> Result<Value, Error> {
-    Ok(kube_version(receiver).map(|version| version.normalized).unwrap_or_default().into())
+    Ok(kube_version(receiver)
+        .map(|version| version.normalized)
+        .unwrap_or_default()
+        .into())
 }
 
 impl Object for KubeVersion {
@@ -115,7 +123,11 @@ impl Object for KubeVersion {
 
     fn to_data(&self) -> Option<Value> {
         let names = ["Version", "Major", "Minor"];
-        Some(Value::map(names.into_iter().filter_map(|name| Some((name, self.field(name)?)))))
+        Some(Value::map(
+            names
+                .into_iter()
+                .filter_map(|name| Some((name, self.field(name)?))),
+        ))
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -133,9 +145,15 @@ impl fmt::Debug for ApiVersions {
 }
 
 fn has(_: &mut dyn Context, receiver: &Value, args: &[Value]) -> Result<Value, Error> {
-    let wanted = args.first().and_then(Value::as_text).cloned().unwrap_or_default();
+    let wanted = args
+        .first()
+        .and_then(Value::as_text)
+        .cloned()
+        .unwrap_or_default();
     let facts = receiver.as_object::<ApiVersions>().map(|object| &object.0);
-    Ok(facts.is_some_and(|facts| facts.has_api_version(&wanted.to_text())).into())
+    Ok(facts
+        .is_some_and(|facts| facts.has_api_version(&wanted.to_text()))
+        .into())
 }
 
 static VERSION_SET: NamedType = NamedType {
@@ -155,7 +173,10 @@ impl Object for ApiVersions {
 
     fn plain(&self) -> Option<Value> {
         let items = self.0.api_versions().into_iter().map(Value::from);
-        Some(Value::List(List::new(ListType::Named(&VERSION_SET), items.collect())))
+        Some(Value::List(List::new(
+            ListType::Named(&VERSION_SET),
+            items.collect(),
+        )))
     }
 
     fn methods(&self) -> &'static [Method] {
@@ -191,12 +212,14 @@ impl Object for HelmVersion {
     }
 
     fn to_data(&self) -> Option<Value> {
-        Some(Value::map([
-            ("version", HELM_VERSION),
-            ("go_version", GO_VERSION),
-            ("kube_client_version", CLIENT_VERSION),
-        ]
-        .map(|(key, value)| (Str::from(key), Value::from(value)))))
+        Some(Value::map(
+            [
+                ("version", HELM_VERSION),
+                ("go_version", GO_VERSION),
+                ("kube_client_version", CLIENT_VERSION),
+            ]
+            .map(|(key, value)| (Str::from(key), Value::from(value))),
+        ))
     }
 
     fn equals(&self, _: &dyn Object) -> bool {
@@ -209,26 +232,26 @@ impl Object for HelmVersion {
 }
 
 static CAPABILITIES_METHODS: &[Method] = &[Method {
-            name: "Copy",
-            signature: Signature::fixed(&[]),
-            call: copy,
-        }];
+    name: "Copy",
+    signature: Signature::fixed(&[]),
+    call: copy,
+}];
 
 static KUBE_VERSION_METHODS: &[Method] = &[
-            Method {
-                name: "String",
-                signature: Signature::fixed(&[]),
-                call: normalized,
-            },
-            Method {
-                name: "GitVersion",
-                signature: Signature::fixed(&[]),
-                call: whole_version,
-            },
-        ];
+    Method {
+        name: "String",
+        signature: Signature::fixed(&[]),
+        call: normalized,
+    },
+    Method {
+        name: "GitVersion",
+        signature: Signature::fixed(&[]),
+        call: whole_version,
+    },
+];
 
 static API_VERSIONS_METHODS: &[Method] = &[Method {
-            name: "Has",
-            signature: Signature::fixed(&[Type::Str]),
-            call: has,
-        }];
+    name: "Has",
+    signature: Signature::fixed(&[Type::Str]),
+    call: has,
+}];

@@ -9,7 +9,9 @@ pub(crate) fn chart_map(metadata: &Metadata, is_root: bool) -> Map {
     let annotations = match &metadata.annotations {
         None => Map::nil(MapType::Str),
         Some(entries) => {
-            let entries = entries.iter().map(|(key, value)| (Str::from(key.as_str()), text(value)));
+            let entries = entries
+                .iter()
+                .map(|(key, value)| (Str::from(key.as_str()), text(value)));
             Map::from_entries(MapType::Str, entries.collect())
         }
     };
@@ -21,7 +23,10 @@ pub(crate) fn chart_map(metadata: &Metadata, is_root: bool) -> Map {
         ("Version", text(&metadata.version)),
         ("Description", text(&metadata.description)),
         ("Keywords", texts(&metadata.keywords)),
-        ("Maintainers", Value::list(metadata.maintainers.iter().map(maintainer).collect())),
+        (
+            "Maintainers",
+            Value::list(metadata.maintainers.iter().map(maintainer).collect()),
+        ),
         ("Icon", text(&metadata.icon)),
         ("APIVersion", text(&metadata.api_version)),
         ("Condition", text(&metadata.condition)),
@@ -30,7 +35,10 @@ pub(crate) fn chart_map(metadata: &Metadata, is_root: bool) -> Map {
         ("Deprecated", metadata.deprecated.into()),
         ("Annotations", annotations.into()),
         ("KubeVersion", text(&metadata.kube_version)),
-        ("Dependencies", Value::list(dependencies.iter().map(dependency).collect())),
+        (
+            "Dependencies",
+            Value::list(dependencies.iter().map(dependency).collect()),
+        ),
         ("Type", text(&metadata.chart_type)),
         ("IsRoot", is_root.into()),
     ]
@@ -61,7 +69,10 @@ fn dependency(dependency: &Dependency) -> Value {
         ("Version", text(&dependency.version)),
         ("Repository", text(&dependency.repository)),
         ("Condition", text(&dependency.condition)),
-        ("Tags", Value::list(dependency.tags.iter().map(|tag| text(tag)).collect())),
+        (
+            "Tags",
+            Value::list(dependency.tags.iter().map(|tag| text(tag)).collect()),
+        ),
         ("Enabled", dependency.enabled.into()),
         ("ImportValues", Value::list(imports.collect())),
         ("Alias", text(&dependency.alias)),

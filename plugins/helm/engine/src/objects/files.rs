@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use helm_chart::File;
 use helm_template::{
-    Context, Error, ListType, List, Map, MapType, Method, NamedType, Signature, Str, Type, Value,
+    Context, Error, List, ListType, Map, MapType, Method, NamedType, Signature, Str, Type, Value,
 };
 use serde_json::Value as Json;
 
@@ -90,7 +90,11 @@ fn lines(_: &mut dyn Context, receiver: &Value, args: &[Value]) -> Result<Value,
 }
 
 fn glob(context: &mut dyn Context, receiver: &Value, args: &[Value]) -> Result<Value, Error> {
-    let pattern = args.first().and_then(Value::as_text).cloned().unwrap_or_default();
+    let pattern = args
+        .first()
+        .and_then(Value::as_text)
+        .cloned()
+        .unwrap_or_default();
     let glob = Glob::new(&pattern.to_text());
     let found = Map::new(MapType::Named(&FILES));
     if let Some(files) = receiver.as_map() {
@@ -111,7 +115,11 @@ fn flattened(receiver: &Value, text: impl Fn(&[u8]) -> String) -> Value {
     if let Some(files) = receiver.as_map() {
         for (name, data) in files.entries().iter() {
             let name = name.to_text();
-            let base = name.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+            let base = name
+                .trim_end_matches('/')
+                .rsplit('/')
+                .next()
+                .unwrap_or_default();
             map.insert(base.to_owned(), Json::String(text(bytes_of(Some(data)))));
         }
     }
@@ -120,7 +128,9 @@ fn flattened(receiver: &Value, text: impl Fn(&[u8]) -> String) -> Value {
 }
 
 fn as_config(_: &mut dyn Context, receiver: &Value, _: &[Value]) -> Result<Value, Error> {
-    Ok(flattened(receiver, |bytes| String::from_utf8_lossy(bytes).into_owned()))
+    Ok(flattened(receiver, |bytes| {
+        String::from_utf8_lossy(bytes).into_owned()
+    }))
 }
 
 fn as_secrets(_: &mut dyn Context, receiver: &Value, _: &[Value]) -> Result<Value, Error> {

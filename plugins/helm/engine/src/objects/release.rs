@@ -13,7 +13,14 @@ use crate::facts::Facts;
 pub(crate) struct Release(pub(crate) Rc<dyn Facts>);
 
 /// In the order of the keys.
-const KEYS: [&str; 6] = ["IsInstall", "IsUpgrade", "Name", "Namespace", "Revision", "Service"];
+const KEYS: [&str; 6] = [
+    "IsInstall",
+    "IsUpgrade",
+    "Name",
+    "Namespace",
+    "Revision",
+    "Service",
+];
 
 impl fmt::Debug for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,8 +1,6 @@
 //! `.Values` and the dot itself: maps with a Go type of their own.
 
-use helm_template::{
-    Context, Error, Map, MapType, Method, NamedType, Signature, Type, Value,
-};
+use helm_template::{Context, Error, Map, MapType, Method, NamedType, Signature, Type, Value};
 
 /// Go's type of values, a map with methods.
 pub(crate) static VALUES: NamedType = NamedType {
@@ -45,7 +43,8 @@ fn yaml(_: &mut dyn Context, receiver: &Value, _: &[Value]) -> Result<Value, Err
 
 fn text(args: &[Value]) -> String {
     let text = args.first().and_then(Value::as_text);
-    text.map(|text| text.to_text().into_owned()).unwrap_or_default()
+    text.map(|text| text.to_text().into_owned())
+        .unwrap_or_default()
 }
 
 /// The map at a dotted path, or the key that is none.

@@ -1,5 +1,6 @@
 //! Writes JSON as Go's `encoding/json`: keys by bytes, floats its way, HTML escaped unless raw.
 
+use helm_template::strconv::format_float;
 use helm_template::{Str, Value};
 
 use crate::go::{MAX_DEPTH, MAX_RESULT_BYTES, next_rune};
@@ -163,13 +164,12 @@ pub(crate) fn float(value: f64) -> Result<String, String> {
     }
     let size = value.abs();
     if size != 0.0 && !(1e-6..1e21).contains(&size) {
-        let text = format!("{value:e}");
-        return Ok(match text.split_once('e') {
-            Some((mantissa, exponent)) if !exponent.starts_with('-') => {
-                format!("{mantissa}e+{exponent}")
-            }
-            _ => text,
+        let text = format_float(value, 'e', None);
+        // Go's JSON drops the zero that its printing puts before a small exponent.
+        return Ok(match text.split_once("e-0") {
+            Some((mantissa, exponent)) => format!("{mantissa}e-{exponent}"),
+            None => text,
         });
     }
-    Ok(format!("{value}"))
+    Ok(format_float(value, 'f', None))
 }

@@ -14,7 +14,10 @@ pub(super) fn programs(random: &mut Random) -> Generated {
         values.insert((*name).to_owned(), value(random, 1));
     }
     values.insert("list".into(), serde_json::json!(["x", 1, true, null, "y"]));
-    values.insert("map".into(), serde_json::json!({"k2": 1, "k1": "v", "k10": {"n": 1}}));
+    values.insert(
+        "map".into(),
+        serde_json::json!({"k2": 1, "k1": "v", "k10": {"n": 1}}),
+    );
     let template = block((0..COUNT).map(|_| {
         let program = statements(random, 0);
         format!("{{{{ tpl {} . | quote }}}}", literal(&program))
@@ -61,7 +64,14 @@ fn statements(random: &mut Random, depth: usize) -> String {
                 program.push_str(&end(random));
             }
             4 => {
-                let source = random.pick(&["$.Values.list", "$.Values.map", "(until 3)", "(list)", "3", "$.Values.nope"]);
+                let source = random.pick(&[
+                    "$.Values.list",
+                    "$.Values.map",
+                    "(until 3)",
+                    "(list)",
+                    "3",
+                    "$.Values.nope",
+                ]);
                 let head = match random.below(3) {
                     0 => format!("range {source}"),
                     1 => format!("range $v := {source}"),
@@ -101,7 +111,10 @@ fn statements(random: &mut Random, depth: usize) -> String {
             }
             _ => {
                 let value = pipeline(random);
-                program.push_str(&action(random, &format!("include \"part\" ({value}) | trim")));
+                program.push_str(&action(
+                    random,
+                    &format!("include \"part\" ({value}) | trim"),
+                ));
             }
         }
     }
@@ -110,7 +123,11 @@ fn statements(random: &mut Random, depth: usize) -> String {
 }
 
 fn plain(random: &mut Random) -> String {
-    random.pick(&["", " ", "\n", "  x ", "\n\n", "text", "a: b\n", "{", "}}", "\t"]).to_owned()
+    random
+        .pick(&[
+            "", " ", "\n", "  x ", "\n\n", "text", "a: b\n", "{", "}}", "\t",
+        ])
+        .to_owned()
 }
 
 fn operand(random: &mut Random) -> String {
@@ -136,7 +153,11 @@ fn pipeline(random: &mut Random) -> String {
         3 => format!("not {one}"),
         4 => format!("empty {one}"),
         5 => format!("coalesce {one} {}", operand(random)),
-        6 => format!("ternary {one} {} {}", operand(random), random.pick(&["true", "false"])),
+        6 => format!(
+            "ternary {one} {} {}",
+            operand(random),
+            random.pick(&["true", "false"])
+        ),
         7 => format!("typeOf {one}"),
         8 => format!("kindOf {one}"),
         9 => format!("list {one} {}", operand(random)),
@@ -145,8 +166,19 @@ fn pipeline(random: &mut Random) -> String {
     };
     if random.once_in(2) {
         pipeline.push_str(random.pick(&[
-            " | quote", " | toJson", " | toYaml", " | toString", " | typeOf", " | squote", " | default \"d\"", " | print",
-            " | printf \"%v\"", " | list", " | toYaml | nindent 2", " | empty", " | not",
+            " | quote",
+            " | toJson",
+            " | toYaml",
+            " | toString",
+            " | typeOf",
+            " | squote",
+            " | default \"d\"",
+            " | print",
+            " | printf \"%v\"",
+            " | list",
+            " | toYaml | nindent 2",
+            " | empty",
+            " | not",
         ]));
     }
     pipeline

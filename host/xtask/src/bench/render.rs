@@ -1,0 +1,82 @@
+//! Rendering charts: our engine beside a `helm template` process and Helm's own engine in process.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::{Bench, record};
+use crate::folders::Folders;
+use crate::{say, shell, testbed};
+
+pub(super) const BENCH: Bench = Bench {
+    name: "render",
+    summary: "rendering charts, against the real Helm and its engine",
+    run,
+};
+
+/// Where the sample of public charts lies: `OPTIKON_CHART_SAMPLES`, or beside the project.
+fn samples(folders: &Folders) -> PathBuf {
+    env::var_os("OPTIKON_CHART_SAMPLES")
+        .map_or_else(|| folders.root.join("../shared/charts"), PathBuf::from)
+}
+
+fn charts(folders: &Folders) -> Result<Vec<PathBuf>> {
+    let root = samples(folders);
+    let mut charts = Vec::new();
+    for folder in root
+        .read_dir()
+        .with_context(|| format!("list {}", root.display()))?
+    {
+        let folder = folder?.path();
+        if !folder.is_dir() {
+            continue;
+        }
+        for file in folder.read_dir()? {
+            let file = file?.path();
+            if file.extension().is_some_and(|extension| extension == "tgz") {
+                charts.push(file);
+            }
+        }
+    }
+    charts.sort();
+    if charts.is_empty() {
+        bail!(
+            "no charts below {}; set OPTIKON_CHART_SAMPLES",
+            root.display()
+        );
+    }
+    Ok(charts)
+}
+
+fn run(folders: &Folders) -> Result<()> {
+    let charts = charts(folders)?;
+    let binaries = testbed::find(folders, &testbed::HELM)?;
+    let helm_render = folders.target.join("bench").join("helm-render");
+    say("go build ./render");
+    shell::run(
+        Command::new("go")
+            .current_dir(testbed::HELM.folder(folders))
+            .args(["build", "-mod=mod", "-o"])
+            .arg(&helm_render)
+            .arg("./render"),
+    )?;
+    say("cargo run --release --package optikon-tests --bin helm-bench");
+    let printed = shell::output(
+        shell::cargo()
+            .current_dir(&folders.root)
+            .args(["run", "--quiet", "--release", "--package", "optikon-tests"])
+            .args(["--bin", "helm-bench", "--"])
+            .args(&charts)
+            .env("OPTIKON_HELM", binaries.path("helm")?)
+            .env("OPTIKON_HELM_RENDER", &helm_render),
+    )?;
+    let (table, figures) = printed
+        .trim_end()
+        .rsplit_once('\n')
+        .unwrap_or(("", &printed));
+    println!("{table}");
+    let figures = serde_json::from_str(figures).context("read the figures of helm-bench")?;
+    record(folders, "render", &figures)
+}

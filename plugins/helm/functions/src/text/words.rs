@@ -48,6 +48,7 @@ pub(super) fn pascal_case(text: &[u8]) -> String {
         let mut rune = *rune;
         if is_connector(rune) && is_connector(previous) {
             out.push(previous);
+            previous = rune;
             continue;
         }
         if is_connector(previous) {

@@ -1,0 +1,263 @@
+//! The gateway as the command line sees it.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use futures::StreamExt;
+use optikon_core::words::Secret;
+use reqwest::{Method, Response, StatusCode};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Where the gateway is and how to get in. `--server --ca --token-file` always mean a member.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GatewayArgs {
+    /// The gateway's URL. Default: http://127.0.0.1:7700.
+    #[arg(long, global = true, env = "OPTIKON_SERVER", value_name = "URL", help_heading = "Gateway")]
+    gateway: Option<String>,
+    /// A file that holds the gateway's token and nothing else.
+    #[arg(long, global = true, env = "OPTIKON_TOKEN_FILE", value_name = "FILE", help_heading = "Gateway")]
+    gateway_token_file: Option<PathBuf>,
+    /// A PEM file with the CA of the gateway's certificate. Default: the system's.
+    #[arg(long, global = true, env = "OPTIKON_CA_FILE", value_name = "FILE", help_heading = "Gateway")]
+    gateway_ca: Option<PathBuf>,
+    /// A profile of `profiles.toml` in the user's configuration folder (server, token_file, ca_file).
+    #[arg(long, global = true, env = "OPTIKON_PROFILE", value_name = "NAME", help_heading = "Gateway")]
+    profile: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Profile {
+    server: Option<String>,
+    token_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+}
+
+const DEFAULT_GATEWAY: &str = "http://127.0.0.1:7700";
+/// Larger answers are not read whole.
+const MAX_ANSWER: usize = 256 << 20;
+
+/// A client of one gateway.
+#[derive(Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: Option<Secret<String>>,
+    ca: Option<String>,
+}
+
+/// An answer that is not 2xx.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// Its status.
+    pub(crate) status: u16,
+    /// What the gateway said, for people.
+    pub(crate) message: String,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Client {
+    /// From flags, environment and profile, in this order.
+    pub(crate) fn new(args: &GatewayArgs) -> Result<Self> {
+        let profile = match &args.profile {
+            None => Profile::default(),
+            Some(name) => read_profile(name)?,
+        };
+        let base = args.gateway.clone().or(profile.server).unwrap_or_else(|| DEFAULT_GATEWAY.into());
+        let base = base.trim_end_matches('/').to_owned();
+        if !base.starts_with("http://") && !base.starts_with("https://") {
+            bail!("the gateway's URL must start with http:// or https://, \"{base}\" does not");
+        }
+        let given = std::env::var("OPTIKON_TOKEN").ok().filter(|t| !t.is_empty());
+        let file = args.gateway_token_file.clone().or(profile.token_file);
+        let token = match (given, file) {
+            (Some(token), _) => Some(Secret::new(token)),
+            (None, Some(file)) => Some(Secret::new(read_token(&file)?)),
+            (None, None) => None,
+        };
+        let ca = match args.gateway_ca.clone().or(profile.ca_file) {
+            None => None,
+            Some(file) => Some(
+                std::fs::read_to_string(&file)
+                    .with_context(|| format!("cannot read the gateway's CA from {}", file.display()))?,
+            ),
+        };
+        // Already installed: another client of this process did.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("optikon/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(10))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy();
+        if let Some(pem) = &ca {
+            for certificate in reqwest::Certificate::from_pem_bundle(pem.as_bytes())? {
+                builder = builder.add_root_certificate(certificate);
+            }
+        }
+        Ok(Self { http: builder.build()?, base, token, ca })
+    }
+
+    /// Where the gateway is.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The CA of its certificate, PEM.
+    pub(crate) fn ca(&self) -> Option<&str> {
+        self.ca.as_deref()
+    }
+
+    /// The token that is sent.
+    pub(crate) fn token(&self) -> Option<&Secret<String>> {
+        self.token.as_ref()
+    }
+
+    /// `GET`, as JSON.
+    pub(crate) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value> {
+        self.send(Method::GET, path, query, None, None).await
+    }
+
+    /// Any method with a JSON body, as JSON.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, String)],
+        body: Option<&Value>,
+        content_type: Option<&str>,
+    ) -> Result<Value> {
+        let response = self.open(method, path, query, body, content_type).await?;
+        let bytes = bounded(response).await?;
+        serde_json::from_slice(&bytes)
+            .with_context(|| format!("{} did not answer with JSON; is it an Optikon gateway?", self.base))
+    }
+
+    /// The body in lines, as it comes.
+    pub(crate) async fn lines(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        mut each: impl FnMut(Value) -> Result<()>,
+    ) -> Result<()> {
+        let response = self.open(Method::GET, path, query, None, None).await?;
+        let mut stream = response.bytes_stream();
+        let mut rest = Vec::new();
+        while let Some(chunk) = stream.next().await {
+            rest.extend_from_slice(&chunk.context("the gateway ended the stream")?);
+            while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                each(serde_json::from_slice(&line).context("the gateway sent a line that is no JSON")?)?;
+            }
+            if rest.len() > MAX_ANSWER {
+                bail!("the gateway sent a line without end");
+            }
+        }
+        Ok(())
+    }
+
+    async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, String)],
+        body: Option<&Value>,
+        content_type: Option<&str>,
+    ) -> Result<Response> {
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).query(query);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose());
+        }
+        if let Some(body) = body {
+            let kind = content_type.unwrap_or("application/json");
+            request = request.header("content-type", kind).body(body.to_string());
+        }
+        let response = request.send().await.map_err(|error| {
+            let error = error.without_url();
+            anyhow::Error::new(error).context(format!(
+                "cannot reach the gateway at {}; is it running? (--gateway or OPTIKON_SERVER names another)",
+                self.base
+            ))
+        })?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.refused(response).await.into())
+    }
+
+    async fn refused(&self, response: Response) -> Refused {
+        let status = response.status();
+        let problem: Value =
+            bounded(response).await.ok().and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default();
+        let detail = problem.get("detail").and_then(Value::as_str);
+        let mut message = match detail {
+            Some(detail) => detail.to_owned(),
+            None => format!("{} answered {status}", self.base),
+        };
+        if status == StatusCode::UNAUTHORIZED && self.token.is_none() {
+            message = format!(
+                "{} wants a token: set OPTIKON_TOKEN_FILE or OPTIKON_TOKEN, or give --gateway-token-file",
+                self.base
+            );
+        }
+        Refused { status: status.as_u16(), message }
+    }
+}
+
+async fn bounded(response: Response) -> Result<Vec<u8>> {
+    let mut stream = response.bytes_stream();
+    let mut out = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        out.extend_from_slice(&chunk.context("the gateway broke off its answer")?);
+        if out.len() > MAX_ANSWER {
+            bail!("the gateway's answer is larger than {MAX_ANSWER} bytes");
+        }
+    }
+    Ok(out)
+}
+
+/// A file with a token and nothing else; `-` is stdin.
+pub(crate) fn read_token(file: &Path) -> Result<String> {
+    let text = if file == Path::new("-") {
+        std::io::read_to_string(std::io::stdin().lock()).context("cannot read the token from stdin")?
+    } else {
+        std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read the token from {}", file.display()))?
+    };
+    let token = text.trim();
+    if token.is_empty() {
+        bail!("the token file {} is empty", file.display());
+    }
+    Ok(token.to_owned())
+}
+
+fn read_profile(name: &str) -> Result<Profile> {
+    let folder = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config")))
+        .context("a profile needs HOME or XDG_CONFIG_HOME")?;
+    let file = folder.join("optikon/profiles.toml");
+    use figment::providers::{Format, Toml};
+    figment::Figment::from(Toml::file(&file))
+        .extract_inner(name)
+        .with_context(|| format!("cannot read profile \"{name}\" from {}", file.display()))
+}
+
+/// One path segment, with everything encoded that could end it.
+pub(crate) fn segment(text: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    text.bytes()
+        .map(|b| if is_plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
+}

@@ -1,0 +1,217 @@
+//! What the operator wrote: one TOML file, overridden by `OPTIKON_…` of the environment
+//! (`OPTIKON_SERVER__LISTEN` is `[server] listen`).
+
+mod read;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use optikon_core::{flows::health::Periods, words::Role};
+use optikon_outbound::OutboundConfig;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+pub(crate) use read::read;
+
+/// The whole configuration; every part has defaults.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// `text` (default) or `json`.
+    pub(crate) log_format: LogFormat,
+    /// The listener.
+    pub(crate) server: Server,
+    /// What fills the slots.
+    pub(crate) plugins: Plugins,
+    /// Connections to members.
+    pub(crate) outbound: OutboundConfig,
+    /// The background.
+    pub(crate) probing: Probing,
+    /// The store.
+    pub(crate) store: Store,
+    /// HTTPS base addresses that plugins may be granted, by name.
+    pub(crate) upstreams: BTreeMap<String, Upstream>,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// `[server]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Server {
+    /// Default 127.0.0.1:7700. Anything but loopback needs TLS.
+    pub(crate) listen: SocketAddr,
+    /// Names that `Host` may have beside IP addresses and `localhost`.
+    pub(crate) hosts: Vec<String>,
+    /// Files of the listener's TLS.
+    pub(crate) tls: Option<Tls>,
+    /// Callers by client certificate.
+    pub(crate) certificates: Vec<Certificate>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7700)),
+            hosts: Vec::new(),
+            tls: None,
+            certificates: Vec::new(),
+        }
+    }
+}
+
+/// `[server.tls]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    /// PEM chain, leaf first; read again when it changes.
+    pub(crate) cert: PathBuf,
+    /// PEM key.
+    pub(crate) key: PathBuf,
+    /// PEM CA whose client certificates are accepted.
+    #[serde(default)]
+    pub(crate) client_ca: Option<PathBuf>,
+}
+
+/// `[[server.certificates]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Certificate {
+    /// The certificate's common name.
+    pub(crate) name: String,
+    /// What its holder may do.
+    pub(crate) role: Role,
+    /// Which clusters it may know of; empty = all.
+    #[serde(default)]
+    pub(crate) selector: String,
+}
+
+/// `[plugins]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Plugins {
+    /// Who decides what fills a slot after the first start.
+    pub(crate) managed: Managed,
+    /// Where plugin files are; `--plugins-dir` wins. Default: `plugins` beside the binary.
+    pub(crate) dir: Option<PathBuf>,
+    /// Linear memory of all guests together. Default 1 GiB; calls queue for it.
+    pub(crate) total_memory_bytes: u64,
+    /// Slots by name. `registry` and `prober` are there by default.
+    pub(crate) slots: BTreeMap<String, Slot>,
+}
+
+impl Default for Plugins {
+    fn default() -> Self {
+        Self {
+            managed: Managed::Api,
+            dir: None,
+            total_memory_bytes: 1 << 30,
+            slots: BTreeMap::new(),
+        }
+    }
+}
+
+/// Who decides what fills a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Managed {
+    /// The API; the file is the first start's value.
+    Api,
+    /// The file; swaps by API answer 409.
+    File,
+}
+
+/// `[plugins.slots.<name>]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Slot {
+    /// The plugin's name: the file `<plugin>.wasm` in the plugins folder.
+    pub(crate) plugin: Option<String>,
+    /// `sha256:…` that the file must have; absent = any.
+    pub(crate) digest: Option<String>,
+    /// The plugin's own configuration, checked against its schema.
+    pub(crate) config: Map<String, Value>,
+    /// Interfaces of `optikon:host` it may import; absent = what the shipped plugin of this name asks for.
+    pub(crate) grants: Option<Vec<String>>,
+    /// Limits that differ from the defaults.
+    pub(crate) limits: Map<String, Value>,
+}
+
+/// `[probing]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Probing {
+    /// Default 10 s.
+    pub(crate) reach_seconds: u64,
+    /// Default 60 s.
+    pub(crate) nodes_seconds: u64,
+    /// Default 300 s.
+    pub(crate) workloads_seconds: u64,
+}
+
+impl Default for Probing {
+    fn default() -> Self {
+        Self { reach_seconds: 10, nodes_seconds: 60, workloads_seconds: 300 }
+    }
+}
+
+impl Probing {
+    /// As the use-cases want them; never less than a second.
+    pub(crate) fn periods(&self) -> Periods {
+        let seconds = |n: u64| std::time::Duration::from_secs(n.max(1));
+        Periods {
+            reach: seconds(self.reach_seconds),
+            nodes: seconds(self.nodes_seconds),
+            workloads: seconds(self.workloads_seconds),
+        }
+    }
+}
+
+/// `[store]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Store {
+    /// The vault's key, 32 bytes in hex or base64, instead of `DIR/vault.key`. Best given by the
+    /// environment: `OPTIKON_STORE__VAULT_KEY`.
+    pub(crate) vault_key: Option<VaultKey>,
+}
+
+/// A key that does not print itself.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct VaultKey(pub(crate) String);
+
+impl std::fmt::Debug for VaultKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("VaultKey(..)")
+    }
+}
+
+/// `[upstreams.<name>]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Upstream {
+    /// `https://host[:port]`.
+    pub(crate) url: String,
+    /// Only below this path. Default `/`.
+    #[serde(default = "root")]
+    pub(crate) path_prefix: String,
+    /// PEM file of its CA; absent = the system's roots.
+    #[serde(default)]
+    pub(crate) ca: Option<PathBuf>,
+    /// A file that holds a bearer token and nothing else; read at the start.
+    #[serde(default)]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+fn root() -> String {
+    "/".into()
+}

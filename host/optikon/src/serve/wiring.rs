@@ -1,0 +1,194 @@
+//! Joins the crates: the only place that sees all of them.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use anyhow::{Context, Result};
+use optikon_api::{Gateway, Metrics, Version};
+use optikon_core::{
+    flows::{clusters::Clusters, custody::Custody, feed, looks::Looks, mirror::Mirror},
+    ports,
+    words::{Secret, SlotName},
+};
+use optikon_engine::{Deps, Engine, EngineConfig, Filling, Grants, Limits};
+use optikon_outbound::Outbound;
+use optikon_store::{KeySource, Store, StoreOptions};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::{access, checks::Checks, peers::Configured};
+use crate::{
+    args::ServeArgs,
+    config::{Config, Slot},
+    world::World,
+};
+
+/// What fills a slot when nothing is said, and what a shipped plugin is granted: what it asks for.
+const SHIPPED: &[(&str, &str, &[&str])] = &[
+    ("registry", "registry-embedded", &["kv", "clock", "random", "log", "config", "call"]),
+    ("prober", "prober-kubernetes", &["kube", "call", "clock", "log", "config"]),
+];
+
+/// A gateway, joined and loaded, that does not serve yet.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    pub(crate) gateway: Gateway,
+    pub(crate) store: Arc<Store>,
+    /// Rises when another plugin fills the registry's slot.
+    pub(crate) swapped: watch::Receiver<u64>,
+    _swaps: watch::Sender<u64>,
+}
+
+impl Joined {
+    /// Writes what is still to be written.
+    pub(crate) async fn close(self) {
+        let Self { gateway, store, .. } = self;
+        drop(gateway);
+        let closed = tokio::task::spawn_blocking(move || store.close());
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "the store was not closed in order");
+        }
+    }
+}
+
+/// Opens the store, starts the engine, fills the slots, reads what was known.
+pub(crate) async fn join(
+    args: &ServeArgs,
+    config: &Config,
+    address: SocketAddr,
+    shutdown: watch::Receiver<bool>,
+) -> Result<Joined> {
+    let folder = &args.data_dir;
+    let world: Arc<dyn ports::World> = Arc::new(World);
+    let store = Arc::new(open_store(args, config)?);
+
+    let mut outbound = config.outbound.clone();
+    outbound.allow_loopback |= args.dev;
+    let outbound = Outbound::new(outbound, world.clone()).context("outbound cannot start")?;
+    outbound.set_own_listeners(vec![address]);
+    let outbound: Arc<dyn ports::Outbound> = Arc::new(outbound);
+
+    let peers = Arc::new(Configured::new(&config.upstreams, outbound.clone())?);
+    let mut engine_config = EngineConfig::new(plugins_folder(args, config)?);
+    engine_config.cache_folder = Some(folder.join("compiled"));
+    engine_config.memory_total_bytes = config.plugins.total_memory_bytes;
+    let deps = Deps { kv: store.clone(), peers, world: world.clone() };
+    let engine = Engine::new(engine_config, deps).context("the engine cannot start")?;
+    fill(&engine, config).await?;
+
+    let (first, reserved) = feed::first_numbers(store.as_ref()).await.context("the store cannot write")?;
+    let mirror = Arc::new(Mirror::new(first, reserved));
+    let custody = Custody::new(store.clone(), world.clone());
+    let looks = Looks::new(
+        engine.prober(),
+        outbound.clone(),
+        custody.clone(),
+        mirror.clone(),
+        world.clone(),
+    );
+    let clusters = Clusters::new(
+        engine.registry(),
+        looks,
+        mirror.clone(),
+        custody,
+        outbound,
+        store.clone(),
+        world.clone(),
+    );
+    clusters.load().await.context("the store cannot be read")?;
+
+    let plugins: Arc<dyn ports::Plugins> = Arc::new(engine);
+    let checks = Checks {
+        documents: store.clone(),
+        plugins: plugins.clone(),
+        mirror,
+        store: store.clone(),
+    };
+    let gateway = Gateway {
+        clusters,
+        tokens: access::tokens(folder, store.clone(), world.clone()).await?,
+        plugins,
+        documents: store.clone(),
+        world,
+        metrics: Arc::new(Metrics::default()),
+        checks: Arc::new(checks),
+        version: Arc::new(Version {
+            version: env!("CARGO_PKG_VERSION").into(),
+            commit: option_env!("OPTIKON_COMMIT").map(str::to_owned),
+            interfaces: ["host", "registry", "prober"].map(|p| format!("optikon:{p}@0.1.0")).to_vec(),
+        }),
+        hosts: Arc::new(config.server.hosts.clone()),
+        certificates: Arc::new(access::certificates(config)?),
+        shutdown,
+    };
+    let (swaps, swapped) = watch::channel(0);
+    Ok(Joined { gateway, store, swapped, _swaps: swaps })
+}
+
+fn open_store(args: &ServeArgs, config: &Config) -> Result<Store> {
+    let key = config.store.vault_key.as_ref();
+    let options = StoreOptions {
+        vault_key: key.map_or(KeySource::File, |k| KeySource::Given(Secret::new(k.0.clone()))),
+        ..StoreOptions::default()
+    };
+    Ok(Store::open(&args.data_dir, options)?)
+}
+
+/// `--plugins-dir`, the file's, or `plugins` beside the binary.
+fn plugins_folder(args: &ServeArgs, config: &Config) -> Result<PathBuf> {
+    if let Some(folder) = args.plugins_dir.as_ref().or(config.plugins.dir.as_ref()) {
+        return Ok(folder.clone());
+    }
+    let binary = std::env::current_exe().context("cannot tell where the binary is; give --plugins-dir")?;
+    Ok(binary.with_file_name("plugins"))
+}
+
+/// Fills every configured slot. A slot that cannot be filled does not stop the start: `/readyz`
+/// names it.
+async fn fill(engine: &Engine, config: &Config) -> Result<()> {
+    let mut slots = config.plugins.slots.clone();
+    for (name, _, _) in SHIPPED {
+        slots.entry((*name).to_owned()).or_default();
+    }
+    for (name, slot) in &slots {
+        let slot_name: SlotName = name.parse().with_context(|| format!("slot \"{name}\""))?;
+        let filling = match filling(name, slot) {
+            Ok(filling) => filling,
+            Err(error) => {
+                engine.set_problem(&slot_name, format!("{error:#}"));
+                tracing::error!(slot = %slot_name, error = %format!("{error:#}"), "the slot stays empty");
+                continue;
+            }
+        };
+        match engine.fill(&slot_name, filling).await {
+            Ok(info) => tracing::info!(
+                slot = %slot_name, plugin = %info.name, version = %info.version, digest = %info.digest, "a plugin serves"
+            ),
+            Err(error) => tracing::error!(slot = %slot_name, %error, "the slot stays empty"),
+        }
+    }
+    Ok(())
+}
+
+fn filling(name: &str, slot: &Slot) -> Result<Filling> {
+    let shipped = SHIPPED.iter().find(|(slot, _, _)| *slot == name);
+    let plugin = slot
+        .plugin
+        .clone()
+        .or_else(|| shipped.map(|(_, plugin, _)| (*plugin).to_owned()))
+        .with_context(|| format!("plugins.slots.{name}.plugin is missing"))?;
+    // A plugin's name, not a path: nothing outside the folder is loaded.
+    let plugin: optikon_core::words::PluginName =
+        plugin.parse().with_context(|| format!("plugins.slots.{name}.plugin"))?;
+    let granted: Vec<&str> = match (&slot.grants, shipped) {
+        (Some(grants), _) => grants.iter().map(String::as_str).collect(),
+        (None, Some((_, of, grants))) if *of == plugin.as_str() => grants.to_vec(),
+        (None, _) => Vec::new(),
+    };
+    let limits: Limits = serde_json::from_value(Value::Object(slot.limits.clone()))
+        .with_context(|| format!("plugins.slots.{name}.limits"))?;
+    let mut filling = Filling::new(format!("{plugin}.wasm"), Grants::new(granted));
+    filling.digest.clone_from(&slot.digest);
+    filling.config = Value::Object(slot.config.clone());
+    filling.limits = limits;
+    Ok(filling)
+}

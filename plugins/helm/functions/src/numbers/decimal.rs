@@ -39,7 +39,7 @@ impl Decimal {
             };
             return Err(Error::new(format!("Cannot create a Decimal from {name}")));
         }
-        let text = format!("{float:e}");
+        let text = helm_template::strconv::format_float(float, 'e', None);
         let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         let fraction = mantissa
             .split_once('.')

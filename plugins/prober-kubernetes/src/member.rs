@@ -9,6 +9,8 @@ use crate::{problem::Problem, time::Time};
 const RESERVE_MS: u64 = 300;
 /// Less than this is not worth a request.
 const LEAST_MS: u64 = 50;
+/// For one list, also when its pages have to be small.
+const MAX_REQUESTS: u32 = 160;
 /// Items a page.
 const PAGE_ITEMS: u32 = 500;
 
@@ -40,8 +42,8 @@ pub struct Ask<'a> {
     pub accept: Option<&'a str>,
     /// The most time for one request; none for all that is left.
     pub at_most_ms: Option<u64>,
-    /// The most pages; 0 counts as 1.
-    pub pages: usize,
+    /// The most items of a list, counted as asked for; 0 for one page.
+    pub items: u64,
 }
 
 /// `metadata` of a list.
@@ -146,7 +148,7 @@ impl<C: Requester, T: Time> Member<'_, C, T> {
     /// A list, page by page; what came before a problem counts. A page that is too large is asked for in smaller ones.
     pub async fn list<P: Page>(&self, ask: Ask<'_>, mut take: impl FnMut(P)) -> Read {
         let (mut read, mut limit, mut next) = (Read::default(), PAGE_ITEMS, None::<String>);
-        let mut pages = 0;
+        let (mut asked, mut requests) = (0, 0);
         loop {
             let text = limit.to_string();
             let mut query = ask.query.to_vec();
@@ -161,7 +163,7 @@ impl<C: Requester, T: Time> Member<'_, C, T> {
             {
                 Ok(page) => page,
                 Err(problem) if problem.reason == "TooLarge" && limit > 4 => {
-                    limit /= 4;
+                    limit /= 2;
                     continue;
                 }
                 Err(problem) => {
@@ -170,16 +172,18 @@ impl<C: Requester, T: Time> Member<'_, C, T> {
                 }
             };
             read.is_answered = true;
-            pages += 1;
+            asked += u64::from(limit);
+            requests += 1;
             let following = page
                 .metadata()
                 .r#continue
                 .clone()
                 .filter(|token| !token.is_empty());
             take(page);
-            if following.is_some() && pages >= ask.pages.max(1) {
+            let is_enough = asked >= ask.items || requests >= MAX_REQUESTS;
+            if following.is_some() && is_enough {
                 let said = format!(
-                    "GET {} has more than {pages} pages: the rest is left out",
+                    "GET {} has more items than {asked}: the rest is left out",
                     ask.path
                 );
                 read.problem = Some(Problem::new("TooLarge", &said));

@@ -12,8 +12,8 @@ use crate::{
     time::Time,
 };
 
-/// 10,000 nodes: twice what Kubernetes supports.
-const MAX_PAGES: usize = 20;
+/// Twice what Kubernetes supports.
+const MAX_ITEMS: u64 = 10_000;
 /// Labels `node-role.kubernetes.io/<role>`.
 const ROLE_PREFIX: &str = "node-role.kubernetes.io/";
 
@@ -85,7 +85,7 @@ pub struct Nodes {
 pub async fn nodes<C: Requester, T: Time>(member: Member<'_, C, T>) -> Nodes {
     let ask = Ask {
         path: "/api/v1/nodes",
-        pages: MAX_PAGES,
+        items: MAX_ITEMS,
         ..Ask::default()
     };
     let mut seen = Nodes::default();

@@ -19,8 +19,8 @@ use crate::{
 /// Servers before 1.15 know only the second form; those before 1.10 answer whole pods.
 pub const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,\
     application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
-/// 50,000 pods a question.
-const MAX_PAGES: usize = 100;
+/// Of one question.
+const MAX_ITEMS: u64 = 50_000;
 /// Reasons told apart; the rest is `Other`.
 const MAX_REASONS: usize = 30;
 
@@ -215,7 +215,7 @@ pub async fn pods<C: Requester, T: Time>(member: Member<'_, C, T>) -> Pods {
             path: "/api/v1/pods",
             query: if is_whole { &query[..1] } else { &query },
             accept: (!is_whole).then_some(TABLE),
-            pages: MAX_PAGES,
+            items: MAX_ITEMS,
             ..Ask::default()
         };
         let mut counts = Counts::default();

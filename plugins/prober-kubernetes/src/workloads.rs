@@ -11,8 +11,8 @@ use crate::{
     time::Time,
 };
 
-/// 10,000 of each kind.
-const MAX_PAGES: usize = 20;
+/// Of each kind.
+const MAX_ITEMS: u64 = 10_000;
 
 /// Kinds and where they live; the second place is that of older servers.
 const KINDS: [(&str, &str, Option<&str>); 6] = [
@@ -142,7 +142,7 @@ async fn list<C: Requester, T: Time>(
             &[]
         },
         accept: is_table.then_some(TABLE),
-        pages: MAX_PAGES,
+        items: MAX_ITEMS,
         ..Ask::default()
     };
     let mut rows = Vec::new();

@@ -1,12 +1,12 @@
 //! The watch: changes of keys become events of a selection.
 
 use optikon_plugin_sdk::{
-    Changes, Error, Selector,
+    Changes, Error, Keys, Selector,
     kv::{Change, Entry},
-    registry::{Event, Events},
+    registry::{self, Event, EventReader, Events},
 };
 
-use crate::record::Record;
+use crate::record::{PREFIX, Record};
 
 /// Where to begin.
 ///
@@ -18,6 +18,23 @@ pub fn start(after: Option<&str>) -> Result<Option<u64>, Error> {
         .parse()
         .map_err(|_| Error::expired("the revision is not of this registry: list again"))?;
     Ok(Some(version))
+}
+
+/// The stream of a selection.
+///
+/// # Errors
+/// `invalid` when the selector does not parse; `expired`.
+pub async fn watch<K>(keys: K, selector: &str, after: Option<&str>) -> Result<EventReader, Error>
+where
+    K: Keys,
+    K::Changes: 'static,
+{
+    let selector = Selector::parse(selector)?;
+    let from = start(after)?;
+    let changes = keys.watch(PREFIX, from).await?;
+    Ok(registry::stream(async move |mut out| {
+        deliver(changes, from.is_none(), &selector, &mut out).await;
+    }))
 }
 
 /// Delivers until the changes end, an error was delivered, or the reader left. `with_present` says that the changes begin

@@ -6,6 +6,7 @@
 use optikon_plugin_sdk::{
     Document, Error, ErrorCode, Keys, Selector, check_expected,
     kv::{Entry, Expectation},
+    log,
     paging::MAX_PAGE,
     registry::{Object, Page},
     rfc3339,
@@ -31,6 +32,13 @@ pub struct Expect<'a> {
     pub uid: Option<&'a str>,
     /// Unchanged since.
     pub revision: Option<&'a str>,
+}
+
+impl<'a> Expect<'a> {
+    /// Both, where given.
+    pub fn new(uid: Option<&'a str>, revision: Option<&'a str>) -> Self {
+        Self { uid, revision }
+    }
 }
 
 /// What becomes of an object.
@@ -212,7 +220,10 @@ impl<K: Keys> Clusters<K> {
             };
         }
         match self.0.put(&key(&name), bytes, Expectation::Absent).await {
-            Ok(version) => Ok(record.into_object(Some(version))),
+            Ok(version) => {
+                log::info!("wrote down a new cluster"; "cluster" = name, "uid" = uid);
+                Ok(record.into_object(Some(version)))
+            }
             Err(error) if error.code == ErrorCode::Conflict => Err(exists()),
             Err(error) => Err(error),
         }
@@ -317,7 +328,9 @@ impl<K: Keys> Clusters<K> {
             present.document.check_uid(expect.uid)?;
             check_expected(&entry.version.to_string(), expect.revision)?;
             let at = Expectation::At(entry.version);
-            let (next, written) = match step(&present)? {
+            let step = step(&present)?;
+            let is_gone = matches!(step, Step::Remove(_) | Step::Release(_));
+            let (next, written) = match step {
                 Step::Keep => return Ok(present.into_object(Some(entry.version))),
                 Step::Put(next) => {
                     let bytes = next.to_bytes()?;
@@ -336,7 +349,12 @@ impl<K: Keys> Clusters<K> {
                 }
             };
             match written {
-                Ok(version) => return Ok(next.into_object(Some(version))),
+                Ok(version) => {
+                    if is_gone {
+                        log::info!("removed a cluster"; "cluster" = name);
+                    }
+                    return Ok(next.into_object(Some(version)));
+                }
                 Err(error) if lost_race(&error) => {}
                 Err(error) => return Err(error),
             }

@@ -8,8 +8,8 @@ pub mod clusters;
 pub mod record;
 
 use optikon_plugin_sdk::{
-    Error, HostKeys, Keys, Selector, clock, export_registry, log, random,
-    registry::{self, EventReader, Guest, Object, Page},
+    Error, HostKeys, Selector, clock, export_registry, random,
+    registry::{EventReader, Guest, Object, Page},
     uuid,
 };
 
@@ -25,82 +25,50 @@ const CLUSTERS: Clusters<HostKeys> = Clusters(HostKeys);
 
 impl Guest for Plugin {
     fn supported() -> Vec<String> {
-        ["status", "watch", "object-references", "providers"]
-            .map(str::to_owned)
-            .into()
+        let words = ["status", "watch", "object-references", "providers"];
+        words.map(str::to_owned).into()
     }
-
     async fn check() -> Result<(), Error> {
         CLUSTERS.check().await
     }
-
     async fn list_clusters(
         selector: String,
         limit: u32,
         next: Option<String>,
     ) -> Result<Page, Error> {
-        CLUSTERS
-            .list(&Selector::parse(&selector)?, limit, next)
-            .await
+        let selector = Selector::parse(&selector)?;
+        CLUSTERS.list(&selector, limit, next).await
     }
-
     async fn get(name: String) -> Result<Object, Error> {
         CLUSTERS.get(&name).await
     }
-
     async fn create(json: String, dry_run: bool) -> Result<Object, Error> {
         let uid = uuid(&random::bytes(16));
-        let created = CLUSTERS
-            .create(&json, &uid, clock::now_ms(), dry_run)
-            .await?;
-        if !dry_run {
-            log::info!("wrote down a new cluster"; "cluster" = &created.name, "uid" = &uid);
-        }
-        Ok(created)
+        CLUSTERS.create(&json, &uid, clock::now_ms(), dry_run).await
     }
-
     async fn update(json: String, expect: Option<String>, dry_run: bool) -> Result<Object, Error> {
         CLUSTERS.update(&json, expect.as_deref(), dry_run).await
     }
-
     async fn set_status(
         name: String,
         uid: String,
         conditions: String,
         expect: Option<String>,
     ) -> Result<Object, Error> {
-        let expect = Expect {
-            uid: Some(&uid),
-            revision: expect.as_deref(),
-        };
+        let expect = Expect::new(Some(&uid), expect.as_deref());
         CLUSTERS.set_status(&name, &conditions, expect).await
     }
-
     async fn delete(
         name: String,
         uid: Option<String>,
         expect: Option<String>,
         dry_run: bool,
     ) -> Result<Object, Error> {
-        let expect = Expect {
-            uid: uid.as_deref(),
-            revision: expect.as_deref(),
-        };
-        let last = CLUSTERS
-            .delete(&name, expect, clock::now_ms(), dry_run)
-            .await?;
-        if !dry_run {
-            log::info!("removed a cluster, or marked it for its finalizers"; "cluster" = &last.name);
-        }
-        Ok(last)
+        let expect = Expect::new(uid.as_deref(), expect.as_deref());
+        let now_ms = clock::now_ms();
+        CLUSTERS.delete(&name, expect, now_ms, dry_run).await
     }
-
     async fn watch(selector: String, after: Option<String>) -> Result<EventReader, Error> {
-        let selector = Selector::parse(&selector)?;
-        let from = changes::start(after.as_deref())?;
-        let changes = HostKeys.watch(record::PREFIX, from).await?;
-        Ok(registry::stream(async move |mut out| {
-            changes::deliver(changes, from.is_none(), &selector, &mut out).await;
-        }))
+        changes::watch(HostKeys, &selector, after.as_deref()).await
     }
 }

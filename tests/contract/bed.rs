@@ -1,0 +1,316 @@
+//! A registry plugin in the engine, on a store in a temporary folder.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, anyhow};
+use futures::StreamExt;
+use optikon_core::ports::{Call, Event, EventStream, Object, Page, Registry, Supported, World};
+use optikon_core::words::{Cluster, ClusterName, Uid};
+use optikon_core::{Error, Result as Outcome};
+use optikon_engine::{Deps, Engine, EngineConfig, Filling, Grants, NoPeers};
+use optikon_store::{Limits, Store, StoreOptions};
+use optikon_tests::scratch;
+use optikon_xtask::folders::Folders;
+use optikon_xtask::plugins;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+/// Nothing here takes so long; without an end, a lost event would hang the run.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Two compilations of the same component at once would only slow each other down.
+static LOADING: Mutex<()> = Mutex::const_new(());
+
+/// Which component.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plugin {
+    name: &'static str,
+    is_example: bool,
+    limits: Option<Limits>,
+}
+
+impl Plugin {
+    /// One of `plugins/`.
+    pub(crate) fn shipped(name: &'static str) -> Self {
+        Self {
+            name,
+            is_example: false,
+            limits: None,
+        }
+    }
+
+    /// One of `examples/`, built as its author would.
+    pub(crate) fn example(name: &'static str) -> Self {
+        Self {
+            is_example: true,
+            ..Self::shipped(name)
+        }
+    }
+
+    /// Builds it once a process.
+    fn file(&self) -> Result<PathBuf> {
+        static SHIPPED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+        static EXAMPLE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+        let folders = Folders::here();
+        let built = if self.is_example {
+            let folder = folders.root.join("examples").join(self.name);
+            let out = folders.target.join("examples-plugins");
+            EXAMPLE.get_or_init(|| {
+                plugins::build_folder(&folders, &folder, &out)
+                    .map(|_| out)
+                    .map_err(|e| format!("{e:#}"))
+            })
+        } else {
+            SHIPPED.get_or_init(|| {
+                plugins::build_all(&folders)
+                    .map(|_| folders.plugins())
+                    .map_err(|e| format!("{e:#}"))
+            })
+        };
+        let folder = built.as_ref().map_err(|e| anyhow!("{e}"))?;
+        Ok(folder.join(format!("{}.wasm", self.name)))
+    }
+}
+
+#[derive(Debug)]
+struct SystemWorld;
+
+impl World for SystemWorld {
+    fn now_ms(&self) -> u64 {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+    fn random(&self, buffer: &mut [u8]) {
+        let provider = rustls::crypto::ring::default_provider();
+        provider
+            .secure_random
+            .fill(buffer)
+            .expect("the system has random bytes");
+    }
+}
+
+/// The plugin and what it stands on.
+#[derive(Debug)]
+pub(crate) struct Bed {
+    plugin: Plugin,
+    folder: TempDir,
+    running: Option<(Engine, Store)>,
+}
+
+impl Bed {
+    /// An empty registry.
+    pub(crate) async fn start(plugin: Plugin) -> Result<Self> {
+        let mut bed = Self {
+            plugin,
+            folder: scratch::folder()?,
+            running: None,
+        };
+        bed.open().await?;
+        Ok(bed)
+    }
+
+    async fn open(&mut self) -> Result<()> {
+        let _one = LOADING.lock().await;
+        let plugin = self.plugin;
+        let file = tokio::task::spawn_blocking(move || plugin.file()).await??;
+        let options = StoreOptions {
+            limits: plugin.limits.unwrap_or_default(),
+            ..StoreOptions::default()
+        };
+        let store =
+            Store::open(&self.folder.path().join("data"), options).context("open the store")?;
+        let mut config = EngineConfig::new(self.folder.path());
+        config.cache_folder = Some(Folders::here().target.join("contract-cache"));
+        let deps = Deps {
+            kv: Arc::new(store.clone()),
+            peers: Arc::new(NoPeers),
+            world: Arc::new(SystemWorld),
+        };
+        let engine = Engine::new(config, deps)?;
+        let grants = Grants::new(["kv", "clock", "random", "log", "config", "call"]);
+        engine
+            .fill(&"registry".parse()?, Filling::new(file, grants))
+            .await?;
+        self.running = Some((engine, store));
+        Ok(())
+    }
+
+    /// Ends gateway and store, and starts them again on the same folder.
+    pub(crate) async fn restart(&mut self) {
+        if let Some((engine, store)) = self.running.take() {
+            drop(engine);
+            store.close();
+        }
+        self.open().await.expect("starts again");
+    }
+
+    /// The same with a store that forgets sooner.
+    pub(crate) async fn with_limits(mut self, limits: Limits) -> Self {
+        self.plugin.limits = Some(limits);
+        self.restart().await;
+        self
+    }
+
+    pub(crate) fn registry(&self) -> Arc<dyn Registry> {
+        self.running.as_ref().expect("it runs").0.registry()
+    }
+
+    pub(crate) async fn supported(&self) -> Supported {
+        self.registry().supported().await.expect("says what it can")
+    }
+
+    pub(crate) async fn get(&self, name: &str) -> Outcome<Object> {
+        self.registry().get(Call::client(), &self::name(name)).await
+    }
+
+    pub(crate) async fn try_create(&self, value: &Value) -> Outcome<Object> {
+        self.registry()
+            .create(Call::client(), &cluster(value), false)
+            .await
+    }
+
+    /// Creates one that must be accepted.
+    pub(crate) async fn create(&self, name: &str, labels: &[(&str, &str)]) -> Object {
+        self.try_create(&draft(name, labels))
+            .await
+            .expect("creates")
+    }
+
+    pub(crate) async fn update(&self, value: &Value, expect: Option<&str>) -> Outcome<Object> {
+        let expect = expect.map(str::to_owned);
+        self.registry()
+            .update(Call::client(), &cluster(value), expect, false)
+            .await
+    }
+
+    /// Changes the object of this name as it is now; nobody else may write it meanwhile.
+    pub(crate) async fn change(&self, name: &str, change: impl FnOnce(&mut Value)) -> Object {
+        let mut value = json_of(&self.get(name).await.expect("is there"));
+        change(&mut value);
+        self.update(&value, None).await.expect("updates")
+    }
+
+    pub(crate) async fn delete(&self, name: &str) -> Outcome<Object> {
+        let name = self::name(name);
+        self.registry()
+            .delete(Call::client(), &name, None, None, false)
+            .await
+    }
+
+    pub(crate) async fn list(
+        &self,
+        selector: &str,
+        limit: u32,
+        next: Option<String>,
+    ) -> Outcome<Page> {
+        self.registry()
+            .list(Call::client(), selector, limit, next)
+            .await
+    }
+
+    /// Every object that is selected, in the order of the pages.
+    pub(crate) async fn all(&self, selector: &str) -> Vec<Object> {
+        let (mut items, mut next) = (Vec::new(), None);
+        loop {
+            let page = self.list(selector, 1_000, next).await.expect("lists");
+            items.extend(page.items);
+            next = page.next;
+            if next.is_none() {
+                return items;
+            }
+        }
+    }
+
+    pub(crate) async fn watch(&self, selector: &str, after: Option<&str>) -> Outcome<Watch> {
+        let events = self
+            .registry()
+            .watch(selector, after.map(str::to_owned))
+            .await?;
+        Ok(Watch(events))
+    }
+}
+
+/// A watch that does not hang.
+pub(crate) struct Watch(EventStream);
+
+impl Watch {
+    pub(crate) async fn next(&mut self) -> Option<Outcome<Event>> {
+        tokio::time::timeout(PATIENCE, self.0.next())
+            .await
+            .expect("an event within a minute")
+    }
+
+    /// The next event that is no bookmark, as `stored name revision`.
+    pub(crate) async fn change(&mut self) -> (&'static str, Object) {
+        loop {
+            match self
+                .next()
+                .await
+                .expect("the watch goes on")
+                .expect("no error")
+            {
+                Event::Stored(object) => return ("stored", object),
+                Event::Deleted(object) => return ("deleted", object),
+                Event::Bookmark(_) => {}
+            }
+        }
+    }
+
+    /// Every change up to that of `last`, which is left out.
+    pub(crate) async fn until(&mut self, last: &str) -> Vec<(&'static str, Object)> {
+        let mut seen = Vec::new();
+        loop {
+            let (kind, object) = self.change().await;
+            if object.cluster.name().as_str() == last {
+                return seen;
+            }
+            seen.push((kind, object));
+        }
+    }
+}
+
+pub(crate) fn name(text: &str) -> ClusterName {
+    text.parse().expect("a name")
+}
+
+pub(crate) fn uid(object: &Object) -> Uid {
+    object.cluster.uid().expect("a uid")
+}
+
+pub(crate) fn cluster(value: &Value) -> Cluster {
+    Cluster::from_json(&value.to_string()).expect("an object with a name")
+}
+
+pub(crate) fn json_of(object: &Object) -> Value {
+    Value::Object(object.cluster.object().clone())
+}
+
+/// What a client sends.
+pub(crate) fn draft(name: &str, labels: &[(&str, &str)]) -> Value {
+    let labels: BTreeMap<_, _> = labels.iter().copied().collect();
+    json!({
+        "apiVersion": "clusterregistry.k8s.io/v1alpha1",
+        "kind": "Cluster",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"kubernetesApiEndpoints": {"serverEndpoints": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "10.0.0.1:6443"}]}},
+    })
+}
+
+/// The code of a failure.
+pub(crate) fn code<T: std::fmt::Debug>(outcome: Outcome<T>) -> &'static str {
+    outcome.expect_err("must fail").code()
+}
+
+/// The revision that a conflict names.
+pub(crate) fn present<T: std::fmt::Debug>(outcome: Outcome<T>) -> String {
+    match outcome.expect_err("must fail") {
+        Error::Conflict { revision, .. } => revision.expect("names the present revision"),
+        other => panic!("no conflict: {other}"),
+    }
+}

@@ -1,0 +1,70 @@
+//! What the gateway relies on, whichever registry is plugged in: the contract of `wit/README.md`, each rule a test, against
+//! the component in the real engine with the real store.
+//!
+//! Another registry joins with one line below. Rules about what `supported` may leave out check that it is refused then.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    clippy::large_futures,
+    reason = "what panics here ends one test"
+)]
+
+mod bed;
+mod embedded;
+mod lists;
+mod together;
+mod watches;
+mod writes;
+
+use bed::Plugin;
+
+/// One test for each rule, and for those of this plugin alone.
+macro_rules! contract_suite {
+    ($name:ident, $plugin:expr $(, also: [$($module:ident :: $extra:ident),* $(,)?])?) => {
+        contract_suite!(@tests $name, $plugin,
+            writes::a_new_cluster_gets_a_uid_and_is_never_overwritten,
+            writes::what_is_not_there_is_not_found,
+            writes::a_namesake_is_a_conflict,
+            writes::an_old_revision_is_a_conflict_that_names_the_present_one,
+            writes::a_change_that_changes_nothing_keeps_the_revision,
+            writes::dry_runs_check_and_write_nothing,
+            writes::fields_that_nobody_knows_survive,
+            writes::conditions_are_written_and_nothing_else,
+            writes::odd_texts_are_kept_and_large_ones_refused,
+            lists::pages_are_one_snapshot_in_order_while_others_write,
+            lists::selectors_select_as_kubernetes_does,
+            lists::a_token_of_elsewhere_is_refused,
+            watches::every_change_comes_once_and_in_order_while_others_write,
+            watches::a_watch_from_nothing_begins_with_everything,
+            watches::leaving_the_selection_is_a_deletion,
+            watches::a_deletion_shows_the_last_state,
+            watches::a_revision_of_elsewhere_is_expired,
+            together::fifty_writers_lose_no_update,
+            together::of_fifty_creators_one_wins,
+            together::a_restart_keeps_everything
+            $($(, $module::$extra)*)?
+        );
+    };
+    (@tests $name:ident, $plugin:expr, $($module:ident :: $rule:ident),* $(,)?) => {
+        mod $name {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $rule() {
+                    let bed = crate::bed::Bed::start($plugin).await.unwrap();
+                    crate::$module::$rule(bed).await;
+                }
+            )*
+        }
+    };
+}
+
+contract_suite!(registry_embedded, crate::Plugin::shipped("registry-embedded"), also: [
+    embedded::finalizers_hold_a_cluster,
+    embedded::names_of_new_clusters_are_labels,
+    embedded::what_is_too_old_is_expired,
+]);
+
+contract_suite!(own_registry, crate::Plugin::example("own-registry"));

@@ -5,7 +5,9 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
 
-use crate::handlers::{audit, clusters, health, plugins, tokens, watch};
+use crate::handlers::{
+    archives, audit, charts, clusters, health, operations, plugins, tokens, watch,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -17,6 +19,11 @@ use crate::handlers::{audit, clusters, health, plugins, tokens, watch};
     paths(
         watch::list_or_watch, clusters::create, clusters::read, clusters::replace, clusters::patch,
         clusters::delete, clusters::status, clusters::nodes, clusters::workloads,
+        archives::list, archives::create, archives::read, archives::delete,
+        charts::list, charts::install, charts::read, charts::upgrade, charts::uninstall,
+        charts::rollback, charts::test, charts::history, charts::manifest, charts::values,
+        charts::notes, operations::list, operations::read, operations::events,
+        operations::cancel, operations::resume,
         plugins::slots, plugins::available, plugins::slot,
         tokens::list, tokens::create, tokens::revoke, audit::list,
         health::livez, health::readyz, health::version, health::metrics,

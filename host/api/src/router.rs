@@ -1,10 +1,17 @@
 //! A line per endpoint: path, methods, who may.
 
-use axum::{Router, http::Method, middleware::from_fn_with_state, routing::get};
+use axum::{
+    Router,
+    http::Method,
+    middleware::from_fn_with_state,
+    routing::{get, post},
+};
 use optikon_core::{Error, words::Role};
 
 use crate::{
-    handlers::{audit, clusters, docs, health, plugins, tokens, watch},
+    handlers::{
+        archives, audit, charts, clusters, docs, health, operations, plugins, tokens, watch,
+    },
     layers,
     problem::Problem,
     state::Gateway,
@@ -42,6 +49,26 @@ pub const ENDPOINTS: &[(Method, &str, Access)] = &[
     (Method::GET, "/cluster/{name}/status", From(Viewer)),
     (Method::GET, "/cluster/{name}/nodes", From(Viewer)),
     (Method::GET, "/cluster/{name}/workloads", From(Viewer)),
+    (Method::GET, "/archives", From(Viewer)),
+    (Method::POST, "/archives", From(Operator)),
+    (Method::GET, "/archives/{digest}", From(Viewer)),
+    (Method::DELETE, "/archives/{digest}", From(Operator)),
+    (Method::GET, "/charts", From(Viewer)),
+    (Method::POST, "/charts", From(Operator)),
+    (Method::GET, "/charts/{release}", From(Viewer)),
+    (Method::PUT, "/charts/{release}", From(Operator)),
+    (Method::DELETE, "/charts/{release}", From(Operator)),
+    (Method::POST, "/charts/{release}/rollback", From(Operator)),
+    (Method::POST, "/charts/{release}/test", From(Operator)),
+    (Method::GET, "/charts/{release}/history", From(Viewer)),
+    (Method::GET, "/charts/{release}/manifest", From(Operator)),
+    (Method::GET, "/charts/{release}/values", From(Operator)),
+    (Method::GET, "/charts/{release}/notes", From(Viewer)),
+    (Method::GET, "/operations", From(Viewer)),
+    (Method::GET, "/operations/{id}", From(Viewer)),
+    (Method::GET, "/operations/{id}/events", From(Viewer)),
+    (Method::POST, "/operations/{id}/cancel", From(Operator)),
+    (Method::POST, "/operations/{id}/resume", From(Operator)),
     (Method::GET, "/plugins", From(Admin)),
     (Method::GET, "/plugins/available", From(Admin)),
     (Method::GET, "/plugins/{slot}", From(Admin)),
@@ -88,6 +115,72 @@ pub fn router(gateway: Gateway) -> Router {
         .route(
             "/cluster/{name}/workloads",
             get(clusters::workloads).fallback(|| only(GET)),
+        )
+        .route(
+            "/archives",
+            get(archives::list)
+                .post(archives::create)
+                .fallback(|| only("GET, HEAD, POST")),
+        )
+        .route(
+            "/archives/{digest}",
+            get(archives::read)
+                .delete(archives::delete)
+                .fallback(|| only("GET, HEAD, DELETE")),
+        )
+        .route(
+            "/charts",
+            get(charts::list)
+                .post(charts::install)
+                .fallback(|| only("GET, HEAD, POST")),
+        )
+        .route(
+            "/charts/{release}",
+            get(charts::read)
+                .put(charts::upgrade)
+                .delete(charts::uninstall)
+                .fallback(|| only("GET, HEAD, PUT, DELETE")),
+        )
+        .route(
+            "/charts/{release}/rollback",
+            post(charts::rollback).fallback(|| only("POST")),
+        )
+        .route(
+            "/charts/{release}/test",
+            post(charts::test).fallback(|| only("POST")),
+        )
+        .route(
+            "/charts/{release}/history",
+            get(charts::history).fallback(|| only(GET)),
+        )
+        .route(
+            "/charts/{release}/manifest",
+            get(charts::manifest).fallback(|| only(GET)),
+        )
+        .route(
+            "/charts/{release}/values",
+            get(charts::values).fallback(|| only(GET)),
+        )
+        .route(
+            "/charts/{release}/notes",
+            get(charts::notes).fallback(|| only(GET)),
+        )
+        .route("/operations", get(operations::list).fallback(|| only(GET)))
+        .route(
+            "/operations/{id}",
+            get(operations::read).fallback(|| only(GET)),
+        )
+        .route(
+            "/operations/{id}/events",
+            get(operations::events).fallback(|| only(GET)),
+        )
+        .route(
+            "/operations/{id}/cancel",
+            post(operations::cancel).fallback(|| only("POST")),
+        )
+        .route(
+            "/operations/{id}/resume",
+            post(operations::resume).fallback(|| only("POST")),
         )
         .route("/plugins", get(plugins::slots).fallback(|| only(GET)))
         .route(

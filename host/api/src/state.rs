@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use optikon_core::{
-    flows::{access::Tokens, clusters::Clusters},
+    flows::{access::Tokens, charts::ChartFlows, clusters::Clusters},
     ports::{Documents, Plugins, World},
     words::Caller,
 };
@@ -17,6 +17,8 @@ use crate::metrics::Metrics;
 pub struct Gateway {
     /// The use-cases of `/cluster`.
     pub clusters: Clusters,
+    /// The use-cases of `/charts`, `/archives` and `/operations`.
+    pub charts: ChartFlows,
     /// Access tokens.
     pub tokens: Arc<Tokens>,
     /// Slots and plugin files.

@@ -1,10 +1,6 @@
 //! The command line's first word.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -12,7 +8,12 @@ use crate::{cli, serve};
 
 /// One API in front of every Kubernetes cluster a team owns.
 #[derive(Debug, Parser)]
-#[command(name = "optikon", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "optikon",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -31,6 +32,8 @@ enum Command {
     Store(cli::store::StoreArgs),
     /// Registered clusters.
     Cluster(cli::cluster::ClusterArgs),
+    /// Charts and their releases.
+    Chart(cli::chart::ChartArgs),
     /// Slots and plugin files.
     Plugin(cli::plugin::PluginArgs),
     /// Access tokens of the gateway.
@@ -82,11 +85,12 @@ impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Serve(args) => serve::serve(args).await,
-            Command::Config { command: ConfigCommand::Check { config } } => {
-                Ok(cli::config::check(config.as_deref()))
-            }
+            Command::Config {
+                command: ConfigCommand::Check { config },
+            } => Ok(cli::config::check(config.as_deref())),
             Command::Store(args) => cli::store::run(args).await,
             Command::Cluster(args) => cli::cluster::run(args).await,
+            Command::Chart(args) => cli::chart::run(args).await,
             Command::Plugin(args) => cli::plugin::run(args).await,
             Command::Token(args) => cli::token::run(args).await,
             Command::Kubeconfig(args) => cli::kubeconfig::run(&args),

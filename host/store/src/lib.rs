@@ -8,6 +8,7 @@
 //! - Secrets are sealed before they come near the file ([`vault`]); the key lies apart ([`keys`]).
 //! - A full disk refuses writes and nothing else ([`database`]).
 
+mod archives;
 mod audit;
 mod backup;
 mod database;
@@ -27,6 +28,7 @@ mod vault;
 mod watch;
 mod writer;
 
+pub use archives::ArchiveFolder;
 pub use error::OpenError;
 pub use folder::{ACKNOWLEDGED_FILE, DATABASE_FILE, KEY_FILE, LOCK_FILE};
 pub use keys::KeySource;

@@ -17,16 +17,40 @@ use serde_json::Value;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct GatewayArgs {
     /// The gateway's URL. Default: http://127.0.0.1:7700.
-    #[arg(long, global = true, env = "OPTIKON_SERVER", value_name = "URL", help_heading = "Gateway")]
+    #[arg(
+        long,
+        global = true,
+        env = "OPTIKON_SERVER",
+        value_name = "URL",
+        help_heading = "Gateway"
+    )]
     gateway: Option<String>,
     /// A file that holds the gateway's token and nothing else.
-    #[arg(long, global = true, env = "OPTIKON_TOKEN_FILE", value_name = "FILE", help_heading = "Gateway")]
+    #[arg(
+        long,
+        global = true,
+        env = "OPTIKON_TOKEN_FILE",
+        value_name = "FILE",
+        help_heading = "Gateway"
+    )]
     gateway_token_file: Option<PathBuf>,
     /// A PEM file with the CA of the gateway's certificate. Default: the system's.
-    #[arg(long, global = true, env = "OPTIKON_CA_FILE", value_name = "FILE", help_heading = "Gateway")]
+    #[arg(
+        long,
+        global = true,
+        env = "OPTIKON_CA_FILE",
+        value_name = "FILE",
+        help_heading = "Gateway"
+    )]
     gateway_ca: Option<PathBuf>,
     /// A profile of `profiles.toml` in the user's configuration folder (server, token_file, ca_file).
-    #[arg(long, global = true, env = "OPTIKON_PROFILE", value_name = "NAME", help_heading = "Gateway")]
+    #[arg(
+        long,
+        global = true,
+        env = "OPTIKON_PROFILE",
+        value_name = "NAME",
+        help_heading = "Gateway"
+    )]
     profile: Option<String>,
 }
 
@@ -75,12 +99,18 @@ impl Client {
             None => Profile::default(),
             Some(name) => read_profile(name)?,
         };
-        let base = args.gateway.clone().or(profile.server).unwrap_or_else(|| DEFAULT_GATEWAY.into());
+        let base = args
+            .gateway
+            .clone()
+            .or(profile.server)
+            .unwrap_or_else(|| DEFAULT_GATEWAY.into());
         let base = base.trim_end_matches('/').to_owned();
         if !base.starts_with("http://") && !base.starts_with("https://") {
             bail!("the gateway's URL must start with http:// or https://, \"{base}\" does not");
         }
-        let given = std::env::var("OPTIKON_TOKEN").ok().filter(|t| !t.is_empty());
+        let given = std::env::var("OPTIKON_TOKEN")
+            .ok()
+            .filter(|t| !t.is_empty());
         let file = args.gateway_token_file.clone().or(profile.token_file);
         let token = match (given, file) {
             (Some(token), _) => Some(Secret::new(token)),
@@ -89,10 +119,9 @@ impl Client {
         };
         let ca = match args.gateway_ca.clone().or(profile.ca_file) {
             None => None,
-            Some(file) => Some(
-                std::fs::read_to_string(&file)
-                    .with_context(|| format!("cannot read the gateway's CA from {}", file.display()))?,
-            ),
+            Some(file) => Some(std::fs::read_to_string(&file).with_context(|| {
+                format!("cannot read the gateway's CA from {}", file.display())
+            })?),
         };
         // Already installed: another client of this process did.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -106,7 +135,12 @@ impl Client {
                 builder = builder.add_root_certificate(certificate);
             }
         }
-        Ok(Self { http: builder.build()?, base, token, ca })
+        Ok(Self {
+            http: builder.build()?,
+            base,
+            token,
+            ca,
+        })
     }
 
     /// Where the gateway is.
@@ -140,8 +174,12 @@ impl Client {
     ) -> Result<Value> {
         let response = self.open(method, path, query, body, content_type).await?;
         let bytes = bounded(response).await?;
-        serde_json::from_slice(&bytes)
-            .with_context(|| format!("{} did not answer with JSON; is it an Optikon gateway?", self.base))
+        serde_json::from_slice(&bytes).with_context(|| {
+            format!(
+                "{} did not answer with JSON; is it an Optikon gateway?",
+                self.base
+            )
+        })
     }
 
     /// The body in lines, as it comes.
@@ -158,7 +196,10 @@ impl Client {
             rest.extend_from_slice(&chunk.context("the gateway ended the stream")?);
             while let Some(end) = rest.iter().position(|b| *b == b'\n') {
                 let line: Vec<u8> = rest.drain(..=end).collect();
-                each(serde_json::from_slice(&line).context("the gateway sent a line that is no JSON")?)?;
+                each(
+                    serde_json::from_slice(&line)
+                        .context("the gateway sent a line that is no JSON")?,
+                )?;
             }
             if rest.len() > MAX_ANSWER {
                 bail!("the gateway sent a line without end");
@@ -175,7 +216,10 @@ impl Client {
         body: Option<&Value>,
         content_type: Option<&str>,
     ) -> Result<Response> {
-        let mut request = self.http.request(method, format!("{}{path}", self.base)).query(query);
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .query(query);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
         }
@@ -198,8 +242,11 @@ impl Client {
 
     async fn refused(&self, response: Response) -> Refused {
         let status = response.status();
-        let problem: Value =
-            bounded(response).await.ok().and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default();
+        let problem: Value = bounded(response)
+            .await
+            .ok()
+            .and_then(|b| serde_json::from_slice(&b).ok())
+            .unwrap_or_default();
         let detail = problem.get("detail").and_then(Value::as_str);
         let mut message = match detail {
             Some(detail) => detail.to_owned(),
@@ -211,7 +258,10 @@ impl Client {
                 self.base
             );
         }
-        Refused { status: status.as_u16(), message }
+        Refused {
+            status: status.as_u16(),
+            message,
+        }
     }
 }
 
@@ -230,7 +280,8 @@ async fn bounded(response: Response) -> Result<Vec<u8>> {
 /// A file with a token and nothing else; `-` is stdin.
 pub(crate) fn read_token(file: &Path) -> Result<String> {
     let text = if file == Path::new("-") {
-        std::io::read_to_string(std::io::stdin().lock()).context("cannot read the token from stdin")?
+        std::io::read_to_string(std::io::stdin().lock())
+            .context("cannot read the token from stdin")?
     } else {
         std::fs::read_to_string(file)
             .with_context(|| format!("cannot read the token from {}", file.display()))?
@@ -258,6 +309,12 @@ fn read_profile(name: &str) -> Result<Profile> {
 pub(crate) fn segment(text: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
     text.bytes()
-        .map(|b| if is_plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .map(|b| {
+            if is_plain(b) {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
         .collect()
 }

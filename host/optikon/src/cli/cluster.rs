@@ -104,7 +104,12 @@ struct AddArgs {
     /// Its name: a DNS label.
     name: String,
     /// Takes server, CA and credential from here. Never leaves this machine: only what is needed is sent.
-    #[arg(long, value_name = "FILE", conflicts_with = "server", required_unless_present = "server")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "server",
+        required_unless_present = "server"
+    )]
     kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig. Default: the current one.
     #[arg(long, value_name = "NAME", requires = "kubeconfig")]
@@ -140,8 +145,14 @@ pub(crate) async fn run(args: ClusterArgs) -> Result<ExitCode> {
         Command::Add(add) => {
             let body = import::short_form(&add.name, &source(&add)?, labels(&add.labels)?)?;
             let query = dry_run(add.dry_run);
-            let made = client.send(Method::POST, "/cluster", &query, Some(&body), None).await?;
-            let word = if add.dry_run { "would be registered" } else { "registered" };
+            let made = client
+                .send(Method::POST, "/cluster", &query, Some(&body), None)
+                .await?;
+            let word = if add.dry_run {
+                "would be registered"
+            } else {
+                "registered"
+            };
             shown(&made, format, &format!("cluster {} {word}", add.name))?;
         }
         Command::List { selector, probe } => {
@@ -149,10 +160,16 @@ pub(crate) async fn run(args: ClusterArgs) -> Result<ExitCode> {
             let list = client.get("/cluster", &query).await?;
             show_list(&list, format)?;
         }
-        Command::Get { name, probe, deadline } => {
+        Command::Get {
+            name,
+            probe,
+            deadline,
+        } => {
             let mut query = vec![("probe", probe.word())];
             query.extend(deadline.map(|d| ("deadline", d)));
-            let cluster = client.get(&format!("/cluster/{}", segment(&name)), &query).await?;
+            let cluster = client
+                .get(&format!("/cluster/{}", segment(&name)), &query)
+                .await?;
             match format {
                 Format::Json | Format::Yaml => output::document(&cluster, format)?,
                 Format::Name => say(text_at(&cluster, "/metadata/name")),
@@ -173,7 +190,9 @@ pub(crate) async fn run(args: ClusterArgs) -> Result<ExitCode> {
             let body = json!({ "metadata": { "labels": patch } });
             let kind = Some("application/merge-patch+json");
             let path = format!("/cluster/{}", segment(&name));
-            let made = client.send(Method::PATCH, &path, &[], Some(&body), kind).await?;
+            let made = client
+                .send(Method::PATCH, &path, &[], Some(&body), kind)
+                .await?;
             shown(&made, format, &format!("cluster {name} labelled"))?;
         }
         Command::Import(import) => return import::run(&client, &import).await,
@@ -184,7 +203,10 @@ pub(crate) async fn run(args: ClusterArgs) -> Result<ExitCode> {
 fn source(add: &AddArgs) -> Result<import::Source> {
     let mut source = match (&add.kubeconfig, &add.server) {
         (Some(file), _) => import::from_kubeconfig(file, add.context.as_deref())?,
-        (None, Some(server)) => import::Source { server: server.clone(), ..import::Source::default() },
+        (None, Some(server)) => import::Source {
+            server: server.clone(),
+            ..import::Source::default()
+        },
         (None, None) => bail!("give --kubeconfig or --server"),
     };
     if let Some(file) = &add.ca {
@@ -203,8 +225,9 @@ fn labels(given: &[String]) -> Result<Map<String, Value>> {
     given
         .iter()
         .map(|label| {
-            let (key, value) =
-                label.split_once('=').with_context(|| format!("--label \"{label}\" is not key=value"))?;
+            let (key, value) = label
+                .split_once('=')
+                .with_context(|| format!("--label \"{label}\" is not key=value"))?;
             Ok((key.to_owned(), value.into()))
         })
         .collect()
@@ -212,7 +235,11 @@ fn labels(given: &[String]) -> Result<Map<String, Value>> {
 
 /// `dryRun=All`, where wanted.
 pub(super) fn dry_run(is_wanted: bool) -> Vec<(&'static str, String)> {
-    if is_wanted { vec![("dryRun", "All".into())] } else { Vec::new() }
+    if is_wanted {
+        vec![("dryRun", "All".into())]
+    } else {
+        Vec::new()
+    }
 }
 
 fn shown(object: &Value, format: Format, sentence: &str) -> Result<()> {
@@ -225,17 +252,24 @@ fn shown(object: &Value, format: Format, sentence: &str) -> Result<()> {
 }
 
 fn items(list: &Value) -> &[Value] {
-    list.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    list.get("items")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
 
 /// What is known of a member, now or last.
 fn known<'a>(cluster: &'a Value, key: &str) -> Option<&'a Value> {
     let status = cluster.get("status")?;
-    status.get(key).or_else(|| status.get("lastKnown")?.get(key))
+    status
+        .get(key)
+        .or_else(|| status.get("lastKnown")?.get(key))
 }
 
 fn ready(cluster: &Value) -> (String, String) {
-    let conditions = cluster.pointer("/status/conditions").and_then(Value::as_array);
+    let conditions = cluster
+        .pointer("/status/conditions")
+        .and_then(Value::as_array);
     let ready = conditions
         .into_iter()
         .flatten()
@@ -245,7 +279,11 @@ fn ready(cluster: &Value) -> (String, String) {
         dash if dash == "-" => ready.map_or("-".into(), |c| text_at(c, "/reason")),
         reason => reason,
     };
-    let reason = if reason == "Ready" { "-".into() } else { reason };
+    let reason = if reason == "Ready" {
+        "-".into()
+    } else {
+        reason
+    };
     (state, reason)
 }
 
@@ -270,14 +308,23 @@ fn row(cluster: &Value, is_wide: bool) -> Vec<String> {
         known(cluster, "observedAt").map_or("-".into(), |o| text_at(o, "/time")),
     ];
     if is_wide {
-        row.push(text_at(cluster, "/spec/kubernetesApiEndpoints/serverEndpoints/0/serverAddress"));
-        let labels = cluster.pointer("/metadata/labels").and_then(Value::as_object);
+        row.push(text_at(
+            cluster,
+            "/spec/kubernetesApiEndpoints/serverEndpoints/0/serverAddress",
+        ));
+        let labels = cluster
+            .pointer("/metadata/labels")
+            .and_then(Value::as_object);
         let labels: Vec<String> = labels
             .into_iter()
             .flatten()
             .map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default()))
             .collect();
-        row.push(if labels.is_empty() { "-".into() } else { labels.join(",") });
+        row.push(if labels.is_empty() {
+            "-".into()
+        } else {
+            labels.join(",")
+        });
     }
     row
 }
@@ -296,11 +343,22 @@ fn show_list(list: &Value, format: Format) -> Result<()> {
                 return Ok(());
             }
             let is_wide = format == Format::Wide;
-            let mut header = vec!["NAME", "READY", "REASON", "VERSION", "NODES", "WORKLOADS", "OBSERVED"];
+            let mut header = vec![
+                "NAME",
+                "READY",
+                "REASON",
+                "VERSION",
+                "NODES",
+                "WORKLOADS",
+                "OBSERVED",
+            ];
             if is_wide {
                 header.extend(["SERVER", "LABELS"]);
             }
-            table(&header, items(list).iter().map(|c| row(c, is_wide)).collect());
+            table(
+                &header,
+                items(list).iter().map(|c| row(c, is_wide)).collect(),
+            );
         }
     }
     Ok(())
@@ -308,7 +366,17 @@ fn show_list(list: &Value, format: Format) -> Result<()> {
 
 fn describe(cluster: &Value) {
     table(
-        &["NAME", "READY", "REASON", "VERSION", "NODES", "WORKLOADS", "OBSERVED", "SERVER", "LABELS"],
+        &[
+            "NAME",
+            "READY",
+            "REASON",
+            "VERSION",
+            "NODES",
+            "WORKLOADS",
+            "OBSERVED",
+            "SERVER",
+            "LABELS",
+        ],
         vec![row(cluster, true)],
     );
     let message = text_at(cluster, "/status/message");
@@ -316,23 +384,39 @@ fn describe(cluster: &Value) {
         say("");
         say(output::clean(&message));
     }
-    let list = |key| known(cluster, key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let list = |key| {
+        known(cluster, key)
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    };
     let nodes = list("nodes");
     if !nodes.is_empty() {
         say("");
         let rows = nodes.iter().map(|node| {
             let roles = node.get("roles").and_then(Value::as_array);
-            let roles: Vec<&str> = roles.into_iter().flatten().filter_map(Value::as_str).collect();
+            let roles: Vec<&str> = roles
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
             vec![
                 text_at(node, "/name"),
                 text_at(node, "/ready"),
-                if roles.is_empty() { "-".into() } else { roles.join(",") },
+                if roles.is_empty() {
+                    "-".into()
+                } else {
+                    roles.join(",")
+                },
                 text_at(node, "/version"),
                 text_at(node, "/allocatable/cpu"),
                 text_at(node, "/allocatable/memory"),
             ]
         });
-        table(&["NODE", "READY", "ROLES", "VERSION", "CPU", "MEMORY"], rows.collect());
+        table(
+            &["NODE", "READY", "ROLES", "VERSION", "CPU", "MEMORY"],
+            rows.collect(),
+        );
     }
     let workloads = list("workloads");
     if !workloads.is_empty() {

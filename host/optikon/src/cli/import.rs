@@ -97,7 +97,9 @@ fn of_context(context: &kubeconfig::Context, file: &Path) -> Result<Source> {
         (Some(pem), _) => Some(pem.clone()),
         (None, Some(path)) => {
             // Relative paths in a kubeconfig are relative to it.
-            Some(read_ca(&file.parent().unwrap_or(Path::new(".")).join(path))?)
+            Some(read_ca(
+                &file.parent().unwrap_or(Path::new(".")).join(path),
+            )?)
         }
         (None, None) => None,
     };
@@ -146,7 +148,9 @@ pub(crate) async fn run(client: &Client, args: &ImportArgs) -> Result<ExitCode> 
                 .to_owned();
             if let Some((first, _)) = bodies.get(&name) {
                 failed += 1;
-                warn(format_args!("error: {origin}: its name would be \"{name}\", which {first} has already"));
+                warn(format_args!(
+                    "error: {origin}: its name would be \"{name}\", which {first} has already"
+                ));
                 continue;
             }
             bodies.insert(name, (origin, body));
@@ -155,8 +159,13 @@ pub(crate) async fn run(client: &Client, args: &ImportArgs) -> Result<ExitCode> 
     let total = bodies.len() + failed;
     for (name, (origin, body)) in &bodies {
         let query = dry_run(args.dry_run);
-        match client.send(Method::POST, "/cluster", &query, Some(body), None).await {
-            Ok(_) if args.dry_run => say(format_args!("cluster {name} would be registered ({origin})")),
+        match client
+            .send(Method::POST, "/cluster", &query, Some(body), None)
+            .await
+        {
+            Ok(_) if args.dry_run => say(format_args!(
+                "cluster {name} would be registered ({origin})"
+            )),
             Ok(_) => say(format_args!("cluster {name} registered ({origin})")),
             Err(error) => {
                 failed += 1;
@@ -175,24 +184,32 @@ fn bodies_of(file: &Path, form: Form) -> Result<Vec<Body>> {
         let parsed = kubeconfig::parse(&text).with_context(|| file.display().to_string())?;
         let names: Vec<String> = parsed.contexts().map(str::to_owned).collect();
         let bodies = names.into_iter().map(|name| {
-            let body = parsed.context(Some(&name)).map_err(anyhow::Error::new).and_then(|context| {
-                let safe = label_of(&name);
-                let mut body = short_form(&safe, &of_context(&context, file)?, Map::new())?;
-                if safe != name
-                    && let Value::Object(map) = &mut body
-                {
-                    map.insert("annotations".into(), json!({ ORIGINAL_NAME: name }));
-                }
-                Ok(body)
-            });
+            let body = parsed
+                .context(Some(&name))
+                .map_err(anyhow::Error::new)
+                .and_then(|context| {
+                    let safe = label_of(&name);
+                    let mut body = short_form(&safe, &of_context(&context, file)?, Map::new())?;
+                    if safe != name
+                        && let Value::Object(map) = &mut body
+                    {
+                        map.insert("annotations".into(), json!({ ORIGINAL_NAME: name }));
+                    }
+                    Ok(body)
+                });
             (format!("context {name}"), body)
         });
         return Ok(bodies.collect());
     }
     let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
         .map_err(|_| anyhow::anyhow!("{} is not YAML", file.display()))?;
-    let bodies = documents.into_iter().enumerate().filter(|(_, d)| !d.is_null());
-    Ok(bodies.map(|(i, d)| (format!("{} document {}", file.display(), i + 1), Ok(d))).collect())
+    let bodies = documents
+        .into_iter()
+        .enumerate()
+        .filter(|(_, d)| !d.is_null());
+    Ok(bodies
+        .map(|(i, d)| (format!("{} document {}", file.display(), i + 1), Ok(d)))
+        .collect())
 }
 
 /// A DNS label as near to a name as can be: EKS contexts are ARNs.
@@ -227,8 +244,14 @@ mod tests {
     fn a_context_of_any_cloud_becomes_a_label() {
         for (name, label) in [
             ("kind-kind", "kind-kind"),
-            ("arn:aws:eks:eu-west-1:123456789012:cluster/Prod_1", "prod-1"),
-            ("gke_project_europe-west1_edge", "gke-project-europe-west1-edge"),
+            (
+                "arn:aws:eks:eu-west-1:123456789012:cluster/Prod_1",
+                "prod-1",
+            ),
+            (
+                "gke_project_europe-west1_edge",
+                "gke-project-europe-west1-edge",
+            ),
             ("admin@home", "admin-home"),
         ] {
             assert_eq!(label_of(name), label);

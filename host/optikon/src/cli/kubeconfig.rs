@@ -24,11 +24,16 @@ pub(crate) struct KubeconfigArgs {
 /// Prints a kubeconfig with the gateway's address, CA and the token in use.
 pub(crate) fn run(args: &KubeconfigArgs) -> Result<ExitCode> {
     let client = Client::new(&args.gateway)?;
-    let token = client.token().context("a kubeconfig needs a token: set OPTIKON_TOKEN_FILE")?;
+    let token = client
+        .token()
+        .context("a kubeconfig needs a token: set OPTIKON_TOKEN_FILE")?;
     let mut cluster = json!({ "server": client.base() });
     if let (Some(ca), Some(map)) = (client.ca(), cluster.as_object_mut()) {
         use base64::{Engine as _, engine::general_purpose::STANDARD};
-        map.insert("certificate-authority-data".into(), STANDARD.encode(ca).into());
+        map.insert(
+            "certificate-authority-data".into(),
+            STANDARD.encode(ca).into(),
+        );
     }
     let name = &args.name;
     let config = json!({

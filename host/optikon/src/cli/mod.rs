@@ -1,5 +1,6 @@
 //! What people type: a file per noun.
 
+pub(crate) mod chart;
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod config;

@@ -36,6 +36,16 @@ pub(crate) fn say(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
+/// Bytes on stdout, as they are.
+pub(crate) fn raw(bytes: &[u8]) {
+    let _ = std::io::stdout().lock().write_all(bytes);
+}
+
+/// Bytes on stderr, as they are.
+pub(crate) fn raw_error(bytes: &[u8]) {
+    let _ = std::io::stderr().lock().write_all(bytes);
+}
+
 /// A line on stderr.
 pub(crate) fn warn(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
@@ -55,7 +65,15 @@ pub(crate) fn complain(error: &anyhow::Error) {
 
 /// Text of others, without what could steer a terminal.
 pub(crate) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 /// JSON or YAML.
@@ -75,7 +93,11 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) {
     table.load_style(NOTHING);
     table.set_header(header.iter().map(|h| (*h).to_owned()));
     for row in rows {
-        table.add_row(row.iter().map(|cell| clean(cell).replace('\n', " ")).collect::<Vec<_>>());
+        table.add_row(
+            row.iter()
+                .map(|cell| clean(cell).replace('\n', " "))
+                .collect::<Vec<_>>(),
+        );
     }
     for line in table.to_string().lines() {
         say(line.trim_end());

@@ -51,33 +51,52 @@ pub(crate) async fn run(args: PluginArgs) -> Result<ExitCode> {
     match args.command {
         Command::List => {
             let list = client.get("/plugins", &[]).await?;
-            show(&list, format, &["SLOT", "STATE", "PLUGIN", "VERSION", "DIGEST", "PROBLEM"], |slot| {
-                vec![
-                    text_at(slot, "/slot"),
-                    text_at(slot, "/state"),
-                    text_at(slot, "/plugin/name"),
-                    text_at(slot, "/plugin/version"),
-                    text_at(slot, "/plugin/digest").chars().take(19).collect(),
-                    text_at(slot, "/problem"),
-                ]
-            })?;
+            show(
+                &list,
+                format,
+                &["SLOT", "STATE", "PLUGIN", "VERSION", "DIGEST", "PROBLEM"],
+                |slot| {
+                    vec![
+                        text_at(slot, "/slot"),
+                        text_at(slot, "/state"),
+                        text_at(slot, "/plugin/name"),
+                        text_at(slot, "/plugin/version"),
+                        text_at(slot, "/plugin/digest").chars().take(19).collect(),
+                        text_at(slot, "/problem"),
+                    ]
+                },
+            )?;
         }
         Command::Available => {
             let list = client.get("/plugins/available", &[]).await?;
-            show(&list, format, &["PLUGIN", "VERSION", "WORLD", "DIGEST", "FIT", "DESCRIPTION"], |p| {
-                let problems = p.get("problems").and_then(Value::as_array).map_or(0, Vec::len);
-                vec![
-                    text_at(p, "/name"),
-                    text_at(p, "/version"),
-                    text_at(p, "/world"),
-                    text_at(p, "/digest").chars().take(19).collect(),
-                    if problems == 0 { "yes".into() } else { format!("{problems} problem(s)") },
-                    text_at(p, "/description"),
-                ]
-            })?;
+            show(
+                &list,
+                format,
+                &["PLUGIN", "VERSION", "WORLD", "DIGEST", "FIT", "DESCRIPTION"],
+                |p| {
+                    let problems = p
+                        .get("problems")
+                        .and_then(Value::as_array)
+                        .map_or(0, Vec::len);
+                    vec![
+                        text_at(p, "/name"),
+                        text_at(p, "/version"),
+                        text_at(p, "/world"),
+                        text_at(p, "/digest").chars().take(19).collect(),
+                        if problems == 0 {
+                            "yes".into()
+                        } else {
+                            format!("{problems} problem(s)")
+                        },
+                        text_at(p, "/description"),
+                    ]
+                },
+            )?;
         }
         Command::Inspect { slot } => {
-            let slot = client.get(&format!("/plugins/{}", segment(&slot)), &[]).await?;
+            let slot = client
+                .get(&format!("/plugins/{}", segment(&slot)), &[])
+                .await?;
             match format {
                 Format::Json | Format::Yaml => output::document(&slot, format)?,
                 Format::Name => say(text_at(&slot, "/slot")),
@@ -95,7 +114,11 @@ fn show(
     header: &[&str],
     row: impl Fn(&Value) -> Vec<String>,
 ) -> Result<()> {
-    let items = list.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let items = list
+        .get("items")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     match format {
         Format::Json | Format::Yaml => output::document(list, format)?,
         Format::Name => items.iter().for_each(|i| {
@@ -124,27 +147,47 @@ fn describe(slot: &Value) {
     let pairs = |key: &str| -> Vec<Vec<String>> {
         let list = slot.get(key).and_then(Value::as_array);
         let rows = list.into_iter().flatten();
-        rows.map(|l| vec![text_at(l, "/key"), text_at(l, "/value")]).collect()
+        rows.map(|l| vec![text_at(l, "/key"), text_at(l, "/value")])
+            .collect()
     };
     if let Some(asks) = slot.pointer("/plugin/asks").and_then(Value::as_object) {
         say("");
         let granted = |name: &str| {
             let grants = slot.get("grants").and_then(Value::as_array);
-            grants.into_iter().flatten().any(|g| g.as_str() == Some(name))
+            grants
+                .into_iter()
+                .flatten()
+                .any(|g| g.as_str() == Some(name))
         };
         let rows = asks.iter().map(|(name, why)| {
-            let word = if granted(name) { "granted" } else { "not granted" };
-            vec![name.clone(), word.into(), why.as_str().unwrap_or_default().to_owned()]
+            let word = if granted(name) {
+                "granted"
+            } else {
+                "not granted"
+            };
+            vec![
+                name.clone(),
+                word.into(),
+                why.as_str().unwrap_or_default().to_owned(),
+            ]
         });
         table(&["IMPORT", "GRANT", "WHY"], rows.collect());
     }
     say("");
     table(&["LIMIT", "VALUE"], pairs("limits"));
-    if let Some(calls) = slot.get("calls").and_then(Value::as_object).filter(|c| !c.is_empty()) {
+    if let Some(calls) = slot
+        .get("calls")
+        .and_then(Value::as_object)
+        .filter(|c| !c.is_empty())
+    {
         say("");
-        let rows = calls
-            .iter()
-            .map(|(name, stats)| vec![name.clone(), text_at(stats, "/ok"), text_at(stats, "/failed")]);
+        let rows = calls.iter().map(|(name, stats)| {
+            vec![
+                name.clone(),
+                text_at(stats, "/ok"),
+                text_at(stats, "/failed"),
+            ]
+        });
         table(&["FUNCTION", "OK", "FAILED"], rows.collect());
     }
 }
@@ -168,5 +211,9 @@ async fn check(file: &std::path::Path, format: Format) -> Result<ExitCode> {
             }
         }
     }
-    Ok(if inspection.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if inspection.problems.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }

@@ -70,9 +70,16 @@ pub(crate) async fn run(args: StoreArgs) -> Result<ExitCode> {
         Command::Restore { file } => {
             let restored = optikon_store::restore(&file, folder)?;
             if let Some(kept) = &restored.kept {
-                say(format_args!("kept the store that was there as {}", kept.display()));
+                say(format_args!(
+                    "kept the store that was there as {}",
+                    kept.display()
+                ));
             }
-            say(format_args!("restored {} from {}", folder.display(), file.display()));
+            say(format_args!(
+                "restored {} from {}",
+                folder.display(),
+                file.display()
+            ));
         }
         Command::Check { key } => {
             let findings = optikon_store::check(folder, &source(key.key_file.as_deref())?)?;
@@ -95,10 +102,16 @@ pub(crate) async fn run(args: StoreArgs) -> Result<ExitCode> {
 }
 
 fn source(file: Option<&Path>) -> Result<KeySource> {
-    let Some(file) = file else { return Ok(KeySource::File) };
+    let Some(file) = file else {
+        return Ok(KeySource::File);
+    };
     let mut text = String::new();
     if file == Path::new("-") {
-        std::io::stdin().lock().take(4096).read_to_string(&mut text).context("cannot read stdin")?;
+        std::io::stdin()
+            .lock()
+            .take(4096)
+            .read_to_string(&mut text)
+            .context("cannot read stdin")?;
     } else {
         text = std::fs::read_to_string(file)
             .with_context(|| format!("cannot read the key from {}", file.display()))?;

@@ -76,12 +76,20 @@ pub(crate) async fn run(args: TokenArgs) -> Result<ExitCode> {
         let file = data_dir.join("admin.token");
         serve::write_secret(&file, token.expose())?;
         store.close();
-        say(format_args!("wrote {}; the old admin token has ended", file.display()));
+        say(format_args!(
+            "wrote {}; the old admin token has ended",
+            file.display()
+        ));
         return Ok(ExitCode::SUCCESS);
     }
     let client = Client::new(&args.gateway)?;
     match args.command {
-        Command::Create { role, selector, expires, description } => {
+        Command::Create {
+            role,
+            selector,
+            expires,
+            description,
+        } => {
             let role = match role {
                 Role::Viewer => "viewer",
                 Role::Operator => "operator",
@@ -90,7 +98,9 @@ pub(crate) async fn run(args: TokenArgs) -> Result<ExitCode> {
             let seconds = expires.as_deref().map(seconds).transpose()?;
             let body = json!({ "role": role, "selector": selector, "description": description,
                 "expiresInSeconds": seconds });
-            let made = client.send(Method::POST, "/tokens", &[], Some(&body), None).await?;
+            let made = client
+                .send(Method::POST, "/tokens", &[], Some(&body), None)
+                .await?;
             match format {
                 Format::Json | Format::Yaml => output::document(&made, format)?,
                 Format::Name => say(text_at(&made, "/id")),
@@ -99,14 +109,35 @@ pub(crate) async fn run(args: TokenArgs) -> Result<ExitCode> {
         }
         Command::List => {
             let list = client.get("/tokens", &[]).await?;
-            let items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+            let items = list
+                .get("items")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default();
             match format {
                 Format::Json | Format::Yaml => output::document(&list, format)?,
                 Format::Name => items.iter().for_each(|t| say(text_at(t, "/id"))),
                 Format::Table | Format::Wide => {
-                    let keys = ["/id", "/role", "/selector", "/created", "/expires", "/description"];
+                    let keys = [
+                        "/id",
+                        "/role",
+                        "/selector",
+                        "/created",
+                        "/expires",
+                        "/description",
+                    ];
                     let rows = items.iter().map(|t| keys.map(|k| text_at(t, k)).to_vec());
-                    table(&["ID", "ROLE", "SELECTOR", "CREATED", "EXPIRES", "DESCRIPTION"], rows.collect());
+                    table(
+                        &[
+                            "ID",
+                            "ROLE",
+                            "SELECTOR",
+                            "CREATED",
+                            "EXPIRES",
+                            "DESCRIPTION",
+                        ],
+                        rows.collect(),
+                    );
                 }
             }
         }

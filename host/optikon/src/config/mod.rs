@@ -159,7 +159,11 @@ pub(crate) struct Probing {
 
 impl Default for Probing {
     fn default() -> Self {
-        Self { reach_seconds: 10, nodes_seconds: 60, workloads_seconds: 300 }
+        Self {
+            reach_seconds: 10,
+            nodes_seconds: 60,
+            workloads_seconds: 300,
+        }
     }
 }
 

@@ -8,13 +8,23 @@ use figment::{
     providers::{Env, Format, Serialized, Toml},
     value::{Dict, Value},
 };
-use optikon_core::{flows::address, words::{Selector, SlotName}};
+use optikon_core::{
+    flows::address,
+    words::{Selector, SlotName},
+};
 
 use super::Config;
 
 /// Variables of the command line's clients and of the build, which are no configuration.
 const FOREIGN: [&str; 9] = [
-    "server", "token", "token_file", "profile", "log", "testbed_cache", "guests_dir", "chart_samples",
+    "server",
+    "token",
+    "token_file",
+    "profile",
+    "log",
+    "testbed_cache",
+    "guests_dir",
+    "chart_samples",
     "no_color",
 ];
 /// More are not shown; they repeat themselves.
@@ -64,20 +74,36 @@ pub(crate) fn read(file: Option<&Path>) -> Result<Config, Vec<Problem>> {
 fn parse(text: &str, environment: Figment) -> Result<Config, Vec<Problem>> {
     let lines = toml_edit::Document::parse(text).map_err(|error| {
         let line = error.span().map(|span| line_of(text, span.start));
-        vec![Problem { line, key: String::new(), message: error.message().to_owned() }]
+        vec![Problem {
+            line,
+            key: String::new(),
+            message: error.message().to_owned(),
+        }]
     })?;
     let figment = Figment::from(Toml::string(text)).merge(environment);
     let mut dict: Dict = figment.extract().map_err(|error| {
-        vec![Problem { line: None, key: String::new(), message: error.to_string() }]
+        vec![Problem {
+            line: None,
+            key: String::new(),
+            message: error.to_string(),
+        }]
     })?;
     let mut problems = Vec::new();
     loop {
         let errors = match Figment::from(Serialized::defaults(&dict)).extract::<Config>() {
             Ok(config) => {
                 check(&config, &mut |key, message| {
-                    problems.push(Problem { line: line_at(&lines, text, key), key: key.into(), message });
+                    problems.push(Problem {
+                        line: line_at(&lines, text, key),
+                        key: key.into(),
+                        message,
+                    });
                 });
-                return if problems.is_empty() { Ok(config) } else { Err(problems) };
+                return if problems.is_empty() {
+                    Ok(config)
+                } else {
+                    Err(problems)
+                };
             }
             Err(errors) => errors,
         };
@@ -91,7 +117,11 @@ fn parse(text: &str, environment: Figment) -> Result<Config, Vec<Problem>> {
             }
             let key = path.join(".");
             let line = line_at(&lines, text, &key);
-            problems.push(Problem { line, key, message: error.kind.to_string() });
+            problems.push(Problem {
+                line,
+                key,
+                message: error.kind.to_string(),
+            });
             is_progress |= remove(&mut dict, &path);
         }
         if !is_progress || problems.len() >= MAX_PROBLEMS {
@@ -102,7 +132,9 @@ fn parse(text: &str, environment: Figment) -> Result<Config, Vec<Problem>> {
 
 /// Takes out what is wrong; a missing field takes its table along.
 fn remove(dict: &mut Dict, path: &[String]) -> bool {
-    let Some((first, rest)) = path.split_first() else { return false };
+    let Some((first, rest)) = path.split_first() else {
+        return false;
+    };
     if rest.is_empty() {
         return dict.remove(first).is_some();
     }
@@ -116,7 +148,8 @@ fn remove(dict: &mut Dict, path: &[String]) -> bool {
 /// What types alone do not say.
 fn check(config: &Config, problem: &mut dyn FnMut(&str, String)) {
     for name in config.plugins.slots.keys() {
-        let is_known = matches!(name.as_str(), "registry" | "prober") || name.starts_with("charts-");
+        let is_known =
+            matches!(name.as_str(), "registry" | "prober") || name.starts_with("charts-");
         if name.parse::<SlotName>().is_err() || !is_known {
             problem(
                 &format!("plugins.slots.{name}"),
@@ -125,11 +158,17 @@ fn check(config: &Config, problem: &mut dyn FnMut(&str, String)) {
         }
     }
     for error in config.outbound.check() {
-        problem(&format!("outbound.{}", error.field.trim_start_matches("outbound.")), error.message);
+        problem(
+            &format!("outbound.{}", error.field.trim_start_matches("outbound.")),
+            error.message,
+        );
     }
     for certificate in &config.server.certificates {
         if let Err(error) = Selector::parse(&certificate.selector) {
-            problem("server.certificates", format!("\"{}\": {error}", certificate.name.escape_debug()));
+            problem(
+                "server.certificates",
+                format!("\"{}\": {error}", certificate.name.escape_debug()),
+            );
         }
     }
     for (name, upstream) in &config.upstreams {
@@ -137,11 +176,17 @@ fn check(config: &Config, problem: &mut dyn FnMut(&str, String)) {
             problem(&format!("upstreams.{name}.url"), message);
         }
         if !upstream.path_prefix.starts_with('/') {
-            problem(&format!("upstreams.{name}.path_prefix"), "must start with /".into());
+            problem(
+                &format!("upstreams.{name}.path_prefix"),
+                "must start with /".into(),
+            );
         }
     }
     if config.plugins.total_memory_bytes < 64 << 20 {
-        problem("plugins.total_memory_bytes", "must be at least 64 MiB (67108864)".into());
+        problem(
+            "plugins.total_memory_bytes",
+            "must be at least 64 MiB (67108864)".into(),
+        );
     }
 }
 
@@ -154,10 +199,14 @@ fn line_at(document: &toml_edit::Document<&str>, text: &str, key: &str) -> Optio
     let mut table: &dyn toml_edit::TableLike = document.as_table();
     let mut line = None;
     for part in key.split('.') {
-        let Some((name, item)) = table.get_key_value(part) else { break };
+        let Some((name, item)) = table.get_key_value(part) else {
+            break;
+        };
         let span = name.span().or_else(|| item.span());
         line = span.map(|span| line_of(text, span.start)).or(line);
-        let Some(inner) = item.as_table_like() else { break };
+        let Some(inner) = item.as_table_like() else {
+            break;
+        };
         table = inner;
     }
     line
@@ -180,25 +229,40 @@ mod tests {
             "log_format = \"xml\"\nunknown = 1\n[server]\nlisten = \"nowhere\"\ntypo = 2\n\n[probing]\nreach_seconds = \"ten\"\n",
         );
         assert_eq!(found.len(), 5, "{found:#?}");
-        for (line, key) in
-            [(1, "log_format"), (2, "unknown"), (4, "server.listen"), (5, "server.typo"), (8, "probing.reach_seconds")]
-        {
+        for (line, key) in [
+            (1, "log_format"),
+            (2, "unknown"),
+            (4, "server.listen"),
+            (5, "server.typo"),
+            (8, "probing.reach_seconds"),
+        ] {
             let start = format!("line {line}: {key}");
-            assert!(found.iter().any(|p| p.starts_with(&start)), "{start} in {found:#?}");
+            assert!(
+                found.iter().any(|p| p.starts_with(&start)),
+                "{start} in {found:#?}"
+            );
         }
     }
 
     #[test]
     fn broken_toml_names_its_line() {
         let found = problems("[server]\nlisten = \n");
-        assert!(found.len() == 1 && found[0].starts_with("line 2: "), "{found:?}");
+        assert!(
+            found.len() == 1 && found[0].starts_with("line 2: "),
+            "{found:?}"
+        );
     }
 
     #[test]
     fn rules_beyond_types_are_checked() {
-        let found = problems("[plugins.slots.nonsense]\nplugin = \"x\"\n[upstreams.a]\nurl = \"http://h\"\n");
+        let found = problems(
+            "[plugins.slots.nonsense]\nplugin = \"x\"\n[upstreams.a]\nurl = \"http://h\"\n",
+        );
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[0].starts_with("line 1: plugins.slots.nonsense"), "{found:?}");
+        assert!(
+            found[0].starts_with("line 1: plugins.slots.nonsense"),
+            "{found:?}"
+        );
         assert!(problems("").is_empty());
     }
 }

@@ -18,9 +18,14 @@ pub(crate) async fn tokens(
     documents: Arc<dyn Documents>,
     world: Arc<dyn World>,
 ) -> Result<Arc<Tokens>> {
-    let tokens = Tokens::load(documents, world).await.context("cannot read the access tokens")?;
+    let tokens = Tokens::load(documents, world)
+        .await
+        .context("cannot read the access tokens")?;
     if tokens.is_empty() {
-        let token = tokens.reset_admin().await.context("cannot make the admin token")?;
+        let token = tokens
+            .reset_admin()
+            .await
+            .context("cannot make the admin token")?;
         let file = folder.join("admin.token");
         write(&file, token.expose())?;
         tracing::info!(file = %file.display(), "wrote the admin token");
@@ -33,7 +38,14 @@ pub(crate) fn certificates(config: &Config) -> Result<BTreeMap<String, Caller>> 
     let listed = config.server.certificates.iter().map(|certificate| {
         let selector = Selector::parse(&certificate.selector)?;
         let name = format!("certificate:{}", certificate.name);
-        Ok((certificate.name.clone(), Caller { name, role: certificate.role, selector }))
+        Ok((
+            certificate.name.clone(),
+            Caller {
+                name,
+                role: certificate.role,
+                selector,
+            },
+        ))
     });
     listed.collect()
 }

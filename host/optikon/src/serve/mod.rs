@@ -37,7 +37,10 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode> {
             for problem in &problems {
                 output::warn(problem);
             }
-            bail!("the configuration has {} error(s); nothing was started", problems.len());
+            bail!(
+                "the configuration has {} error(s); nothing was started",
+                problems.len()
+            );
         }
     };
     telemetry::start(config.log_format);
@@ -49,7 +52,9 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode> {
             "refusing to listen on {address} without TLS: set [server.tls] cert and key, or start with --tls"
         );
     }
-    let listener = Listener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let listener = Listener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))?;
     let listener = match tls {
         Some(files) => listener.with_tls(files)?,
         None => listener,
@@ -60,7 +65,10 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let router = optikon_api::router(joined.gateway.clone());
     let tasks = tasks::start(&joined, &config);
 
-    output::say(format_args!("listening on {}://{address}", listener.scheme()));
+    output::say(format_args!(
+        "listening on {}://{address}",
+        listener.scheme()
+    ));
     let signals = async {
         signal().await;
         tracing::info!("ending; a second signal ends at once");
@@ -69,7 +77,13 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode> {
         tracing::warn!("ended at once");
         std::process::exit(130);
     };
-    let serving = listener.serve(router, Serving { shutdown: ending, grace: GRACE });
+    let serving = listener.serve(
+        router,
+        Serving {
+            shutdown: ending,
+            grace: GRACE,
+        },
+    );
     tokio::select! {
         () = serving => {}
         () = signals => {}
@@ -112,7 +126,10 @@ fn tls_files(args: &ServeArgs, config: &Config) -> Result<Option<TlsFiles>> {
         }));
     }
     if args.tls {
-        return Ok(Some(tls::own(&args.data_dir.join("tls"), &config.server.hosts)?));
+        return Ok(Some(tls::own(
+            &args.data_dir.join("tls"),
+            &config.server.hosts,
+        )?));
     }
     Ok(None)
 }

@@ -30,13 +30,27 @@ impl Configured {
     ) -> Result<Self> {
         let made = upstreams.iter().map(|(name, upstream)| {
             let what = || format!("upstream \"{name}\"");
-            let url = address::normalise(&upstream.url).map_err(anyhow::Error::msg).with_context(what)?;
-            let ca = upstream.ca.as_ref().map(std::fs::read_to_string).transpose();
-            let token = upstream.token_file.as_deref().map(read_token).transpose().with_context(what)?;
+            let url = address::normalise(&upstream.url)
+                .map_err(anyhow::Error::msg)
+                .with_context(what)?;
+            let ca = upstream
+                .ca
+                .as_ref()
+                .map(std::fs::read_to_string)
+                .transpose();
+            let token = upstream
+                .token_file
+                .as_deref()
+                .map(read_token)
+                .transpose()
+                .with_context(what)?;
             let member = Member {
                 name: name.parse().with_context(what)?,
                 uid: format!("upstream:{name}").parse().with_context(what)?,
-                endpoints: vec![Endpoint { client_cidr: None, url }],
+                endpoints: vec![Endpoint {
+                    client_cidr: None,
+                    url,
+                }],
                 ca: ca.with_context(what)?,
                 tls_server_name: None,
                 proxy_url: None,
@@ -44,7 +58,10 @@ impl Configured {
             };
             Ok((name.clone(), (member, upstream.path_prefix.clone())))
         });
-        Ok(Self { outbound, upstreams: made.collect::<Result<_>>()? })
+        Ok(Self {
+            outbound,
+            upstreams: made.collect::<Result<_>>()?,
+        })
     }
 }
 
@@ -67,7 +84,9 @@ impl Peers for Configured {
             );
             return Err(Fault::new(FaultReason::BadConfig, message));
         };
-        let rules = Rules::Upstream { path_prefix: path_prefix.clone() };
+        let rules = Rules::Upstream {
+            path_prefix: path_prefix.clone(),
+        };
         Ok(self.outbound.connect(member, rules, false))
     }
 }

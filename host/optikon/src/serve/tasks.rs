@@ -29,6 +29,8 @@ pub(crate) fn start(joined: &Joined, config: &Config) -> JoinSet<()> {
         tasks.spawn(async move { clusters.probe(periods).await });
     }
     tasks.spawn(async move { clusters.keep_rounds(periods).await });
+    let charts = joined.gateway.charts.clone();
+    tasks.spawn(async move { charts.work().await });
     let (store, world) = (joined.store.clone(), joined.gateway.world.clone());
     tasks.spawn(async move {
         loop {

@@ -37,11 +37,17 @@ pub(crate) fn own(folder: &Path, hosts: &[String]) -> Result<TlsFiles> {
     let ca_certificate = ca.self_signed(&ca_key)?;
     let issuer = Issuer::from_params(&ca, &ca_key);
 
-    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let mut names = vec![
+        "localhost".to_owned(),
+        "127.0.0.1".to_owned(),
+        "::1".to_owned(),
+    ];
     names.extend(hosts.iter().cloned());
     let key = KeyPair::generate()?;
     let mut server = CertificateParams::new(names)?;
-    server.distinguished_name.push(DnType::CommonName, "optikon");
+    server
+        .distinguished_name
+        .push(DnType::CommonName, "optikon");
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let certificate = server.signed_by(&key, &issuer)?;
 
@@ -56,8 +62,12 @@ pub(crate) fn own(folder: &Path, hosts: &[String]) -> Result<TlsFiles> {
 pub(crate) fn write(file: &Path, text: &str) -> Result<()> {
     let partial = file.with_extension("partial");
     let written = || -> std::io::Result<()> {
-        let mut out =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+        let mut out = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&partial)?;
         out.write_all(text.as_bytes())?;
         out.sync_all()?;
         fs::rename(&partial, file)

@@ -1,17 +1,20 @@
 //! Joins the crates: the only place that sees all of them.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result};
 use optikon_api::{Gateway, Metrics, Version};
 use optikon_core::{
-    flows::{clusters::Clusters, custody::Custody, feed, looks::Looks, mirror::Mirror},
+    flows::{
+        charts::ChartFlows, clusters::Clusters, custody::Custody, feed, looks::Looks,
+        mirror::Mirror,
+    },
     ports,
     words::{Secret, SlotName},
 };
 use optikon_engine::{Deps, Engine, EngineConfig, Filling, Grants, Limits};
 use optikon_outbound::Outbound;
-use optikon_store::{KeySource, Store, StoreOptions};
+use optikon_store::{ArchiveFolder, KeySource, Store, StoreOptions};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -24,8 +27,16 @@ use crate::{
 
 /// What fills a slot when nothing is said, and what a shipped plugin is granted: what it asks for.
 const SHIPPED: &[(&str, &str, &[&str])] = &[
-    ("registry", "registry-embedded", &["kv", "clock", "random", "log", "config", "call"]),
-    ("prober", "prober-kubernetes", &["kube", "call", "clock", "log", "config"]),
+    (
+        "registry",
+        "registry-embedded",
+        &["kv", "clock", "random", "log", "config", "call"],
+    ),
+    (
+        "prober",
+        "prober-kubernetes",
+        &["kube", "call", "clock", "log", "config"],
+    ),
 ];
 
 /// A gateway, joined and loaded, that does not serve yet.
@@ -71,11 +82,17 @@ pub(crate) async fn join(
     let mut engine_config = EngineConfig::new(plugins_folder(args, config)?);
     engine_config.cache_folder = Some(folder.join("compiled"));
     engine_config.memory_total_bytes = config.plugins.total_memory_bytes;
-    let deps = Deps { kv: store.clone(), peers, world: world.clone() };
+    let deps = Deps {
+        kv: store.clone(),
+        peers,
+        world: world.clone(),
+    };
     let engine = Engine::new(engine_config, deps).context("the engine cannot start")?;
     fill(&engine, config).await?;
 
-    let (first, reserved) = feed::first_numbers(store.as_ref()).await.context("the store cannot write")?;
+    let (first, reserved) = feed::first_numbers(store.as_ref())
+        .await
+        .context("the store cannot write")?;
     let mirror = Arc::new(Mirror::new(first, reserved));
     let custody = Custody::new(store.clone(), world.clone());
     let looks = Looks::new(
@@ -96,6 +113,15 @@ pub(crate) async fn join(
     );
     clusters.load().await.context("the store cannot be read")?;
 
+    let archives = ArchiveFolder::open(folder).context("the folder of archives cannot be made")?;
+    let charts = ChartFlows::new(
+        clusters.clone(),
+        BTreeMap::new(),
+        Arc::new(archives),
+        store.clone(),
+        store.clone(),
+        world.clone(),
+    );
     let plugins: Arc<dyn ports::Plugins> = Arc::new(engine);
     let checks = Checks {
         documents: store.clone(),
@@ -105,6 +131,7 @@ pub(crate) async fn join(
     };
     let gateway = Gateway {
         clusters,
+        charts,
         tokens: access::tokens(folder, store.clone(), world.clone()).await?,
         plugins,
         documents: store.clone(),
@@ -114,20 +141,29 @@ pub(crate) async fn join(
         version: Arc::new(Version {
             version: env!("CARGO_PKG_VERSION").into(),
             commit: option_env!("OPTIKON_COMMIT").map(str::to_owned),
-            interfaces: ["host", "registry", "prober"].map(|p| format!("optikon:{p}@0.1.0")).to_vec(),
+            interfaces: ["host", "registry", "prober"]
+                .map(|p| format!("optikon:{p}@0.1.0"))
+                .to_vec(),
         }),
         hosts: Arc::new(config.server.hosts.clone()),
         certificates: Arc::new(access::certificates(config)?),
         shutdown,
     };
     let (swaps, swapped) = watch::channel(0);
-    Ok(Joined { gateway, store, swapped, _swaps: swaps })
+    Ok(Joined {
+        gateway,
+        store,
+        swapped,
+        _swaps: swaps,
+    })
 }
 
 fn open_store(args: &ServeArgs, config: &Config) -> Result<Store> {
     let key = config.store.vault_key.as_ref();
     let options = StoreOptions {
-        vault_key: key.map_or(KeySource::File, |k| KeySource::Given(Secret::new(k.0.clone()))),
+        vault_key: key.map_or(KeySource::File, |k| {
+            KeySource::Given(Secret::new(k.0.clone()))
+        }),
         ..StoreOptions::default()
     };
     Ok(Store::open(&args.data_dir, options)?)
@@ -138,7 +174,8 @@ fn plugins_folder(args: &ServeArgs, config: &Config) -> Result<PathBuf> {
     if let Some(folder) = args.plugins_dir.as_ref().or(config.plugins.dir.as_ref()) {
         return Ok(folder.clone());
     }
-    let binary = std::env::current_exe().context("cannot tell where the binary is; give --plugins-dir")?;
+    let binary =
+        std::env::current_exe().context("cannot tell where the binary is; give --plugins-dir")?;
     Ok(binary.with_file_name("plugins"))
 }
 
@@ -177,8 +214,9 @@ fn filling(name: &str, slot: &Slot) -> Result<Filling> {
         .or_else(|| shipped.map(|(_, plugin, _)| (*plugin).to_owned()))
         .with_context(|| format!("plugins.slots.{name}.plugin is missing"))?;
     // A plugin's name, not a path: nothing outside the folder is loaded.
-    let plugin: optikon_core::words::PluginName =
-        plugin.parse().with_context(|| format!("plugins.slots.{name}.plugin"))?;
+    let plugin: optikon_core::words::PluginName = plugin
+        .parse()
+        .with_context(|| format!("plugins.slots.{name}.plugin"))?;
     let granted: Vec<&str> = match (&slot.grants, shipped) {
         (Some(grants), _) => grants.iter().map(String::as_str).collect(),
         (None, Some((_, of, grants))) if *of == plugin.as_str() => grants.to_vec(),

@@ -69,13 +69,13 @@ impl ChartFlows {
         let rows = targets::rows(&chosen, &request.strategy)?;
 
         let plans = Mutex::new(Plans::default());
-        let prepare = chosen.iter().map(|entry| {
+        let prepare = chosen.iter().cloned().map(|entry| {
             let (plans, backend, archive, request) = (&plans, &backend, &archive, &request);
             async move {
-                let values = targets::values_for(entry, &request.values, &request.overrides)?;
+                let values = targets::values_for(&entry, &request.values, &request.overrides)?;
                 inner
                     .prepare(
-                        entry,
+                        &entry,
                         backend.as_ref(),
                         archive,
                         &values,

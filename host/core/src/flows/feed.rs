@@ -202,9 +202,8 @@ impl Clusters {
 
     /// Writes the mirror's changes behind into the store, until dropped.
     pub async fn save(&self) {
-        let mut cursor = match self.mirror.watch(None) {
-            Ok(cursor) => cursor,
-            Err(_) => return,
+        let Ok(mut cursor) = self.mirror.watch(None) else {
+            return;
         };
         self.save_all().await;
         loop {

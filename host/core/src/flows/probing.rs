@@ -185,8 +185,19 @@ impl Clusters {
                     let word = if *at <= now { "ended" } else { "ends" };
                     format!("the credential {word} at {}", super::health::rfc3339(*at))
                 });
-                let is_marked = mark(&mut health, "Duplicate", "SameIdentity", double, now)
-                    | mark(&mut health, "CredentialExpiring", "Expiring", expiring, now);
+                let is_marked = mark(
+                    &mut health,
+                    "Duplicate",
+                    "SameIdentity",
+                    double.as_deref(),
+                    now,
+                ) | mark(
+                    &mut health,
+                    "CredentialExpiring",
+                    "Expiring",
+                    expiring.as_deref(),
+                    now,
+                );
                 if is_aged || is_marked {
                     self.mirror
                         .observed(entry.cluster.name(), &entry.uid, health);
@@ -232,12 +243,12 @@ impl Clusters {
     }
 }
 
-fn mark(health: &mut Health, kind: &str, reason: &str, message: Option<String>, now: u64) -> bool {
+fn mark(health: &mut Health, kind: &str, reason: &str, message: Option<&str>, now: u64) -> bool {
     let present = health.condition(kind).map(|c| c.message.clone());
-    if present == message {
+    if present.as_deref() == message {
         return false;
     }
-    health.mark(kind, message.as_deref().map(|m| (reason, m)), now);
+    health.mark(kind, message.map(|m| (reason, m)), now);
     true
 }
 

@@ -275,10 +275,11 @@ pub fn wrap(rows: Vec<Value>, version: u64, next: Option<&str>, remaining: usize
         metadata.insert("continue".into(), next.into());
         metadata.insert("remainingItemCount".into(), remaining.into());
     }
-    json!({
-        "apiVersion": GROUP_VERSION,
-        "kind": format!("{KIND}List"),
-        "metadata": metadata,
-        "items": rows,
-    })
+    // Not `json!`, which would copy the rows.
+    Value::Object(Map::from_iter([
+        ("apiVersion".to_owned(), GROUP_VERSION.into()),
+        ("kind".to_owned(), format!("{KIND}List").into()),
+        ("metadata".to_owned(), Value::Object(metadata)),
+        ("items".to_owned(), Value::Array(rows)),
+    ]))
 }

@@ -221,7 +221,7 @@ mod tests {
         };
         let values = json!({"n": 1}).as_object().cloned().unwrap();
         assert_eq!(
-            values_for(&chosen[0], &values, &[each.clone()]).unwrap(),
+            values_for(&chosen[0], &values, std::slice::from_ref(&each)).unwrap(),
             r#"{"n":2}"#
         );
         assert_eq!(

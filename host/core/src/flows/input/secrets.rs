@@ -76,7 +76,7 @@ pub(super) fn take_out(
                     .get("config")
                     .and_then(Value::as_object)
                     .is_some_and(Map::is_empty);
-                !(is_emptied && !given.is_empty())
+                !is_emptied || given.is_empty()
             });
             if providers.is_empty() {
                 auth.remove("providers");

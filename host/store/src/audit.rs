@@ -45,6 +45,10 @@ impl Pending {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.records.is_empty() && self.lost == 0
     }

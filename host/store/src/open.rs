@@ -119,6 +119,10 @@ impl Store {
     ///
     /// # Errors
     /// See [`OpenError`]. Whatever the reason, the database is left as it was.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "options are made for one store, in place"
+    )]
     pub fn open(dir: &Path, options: StoreOptions) -> Result<Self, OpenError> {
         let folder = Arc::new(Folder::take(dir)?);
         let db = open_database(&*folder, &options)?;
@@ -134,6 +138,10 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::open`].
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "options are made for one store, in place"
+    )]
     pub fn open_on(medium: Arc<dyn Medium>, options: StoreOptions) -> Result<Self, OpenError> {
         let db = open_database(&*medium, &options)?;
         let keys = Keyring::given(&options.vault_key)?;

@@ -90,14 +90,23 @@ impl StorageBackend for Overlay {
         if offset.saturating_add(out.len() as u64) > state.len {
             return Err(beyond());
         }
-        let len = out.len();
-        if state.blocks.is_empty() && offset + len as u64 <= state.base_len {
-            return self.base.read(offset, out);
+        let present = state.base_len.saturating_sub(offset).min(out.len() as u64);
+        let (base, rest) = out
+            .split_at_mut_checked(present as usize)
+            .ok_or_else(beyond)?;
+        if !base.is_empty() {
+            self.base.read(offset, base)?;
         }
-        for (index, within, at, size) in parts(offset, len) {
-            let block = self.block(&state, index)?;
-            match (out.get_mut(at..at + size), block.get(within..within + size)) {
-                (Some(to), Some(from)) => to.copy_from_slice(from),
+        rest.fill(0);
+        let end = offset + out.len() as u64;
+        let blocks = offset / BLOCK_BYTES..end.div_ceil(BLOCK_BYTES);
+        for (index, block) in state.blocks.range(blocks) {
+            let start = index * BLOCK_BYTES;
+            let (from, to) = (start.max(offset), (start + BLOCK_BYTES).min(end));
+            let target = out.get_mut((from - offset) as usize..(to - offset) as usize);
+            let source = block.get((from - start) as usize..(to - start) as usize);
+            match (target, source) {
+                (Some(target), Some(source)) => target.copy_from_slice(source),
                 _ => return Err(beyond()),
             }
         }

@@ -251,6 +251,13 @@ pub(crate) fn run(shared: &Shared) {
         commit(shared, batch, has_problem);
         shared.db.snapshots.expire();
         if is_last {
+            let lost = shared.queue.lock().audit.len();
+            if lost > 0 {
+                tracing::error!(
+                    lost,
+                    "audit records are lost: the store closes and takes no writes"
+                );
+            }
             return;
         }
     }

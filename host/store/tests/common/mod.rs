@@ -10,13 +10,17 @@
 
 use std::{
     io,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
-use optikon_core::words::{Secret, SlotName};
-use optikon_store::{KeySource, Medium, StoreOptions};
-use redb::StorageBackend;
+use optikon_core::{
+    ports::{Bound, VaultEntry},
+    words::{Credential, Secret, SlotName},
+};
+use optikon_store::{DATABASE_FILE, KeySource, Medium, OpenError, Store, StoreOptions};
+use redb::{Database, StorageBackend, TableDefinition};
 
 pub const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
@@ -252,5 +256,34 @@ impl Medium for Disk {
 
     fn keep_copy(&self, _suffix: &str) -> io::Result<()> {
         Ok(())
+    }
+}
+
+pub const VAULT: TableDefinition<'_, &str, (&[u8], &[u8])> = TableDefinition::new("vault");
+
+pub fn open(dir: &Path) -> Result<Store, OpenError> {
+    Store::open(dir, StoreOptions::default())
+}
+
+/// Changes the database behind the store's back.
+pub fn tamper(dir: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
+    let db = Database::open(dir.join(DATABASE_FILE)).unwrap();
+    let txn = db.begin_write().unwrap();
+    change(&txn);
+    txn.commit().unwrap();
+}
+
+pub fn token(text: &str) -> VaultEntry {
+    VaultEntry {
+        bound: Bound {
+            uid: Some("u1".parse().unwrap()),
+            endpoints: vec!["https://10.0.0.1:6443".into()],
+            ca_digest: None,
+            tls_server_name: None,
+            proxy_url: None,
+        },
+        credential: Credential::Token(Secret::new(text.into())),
+        created_ms: 5,
+        expires_ms: Some(10),
     }
 }

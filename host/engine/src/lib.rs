@@ -15,6 +15,7 @@ mod escape;
 mod gate;
 mod grants;
 mod imports;
+mod inspect;
 mod limits;
 mod load;
 mod meter;
@@ -24,9 +25,12 @@ mod roles;
 mod slot;
 mod state;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 pub use engine::{Candidate, Deps, Engine, EngineConfig, Filling, SlotMetrics};
 pub use grants::{Grants, INTERFACES, WASI};
+pub use inspect::inspect_file;
 pub use limits::Limits;
 pub use load::config::split_secrets;
 pub use peers::{NoPeers, Peers};

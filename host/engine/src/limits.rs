@@ -86,7 +86,8 @@ limits! {
     requests_at_once = 64, "requests-at-once";
     /// Host requests of one call; of a watch: per minute.
     requests_per_call = 10_000, "requests-per-call";
-    /// Bytes that the host holds for one call at once (bodies on their way); requests beyond it wait.
+    /// Bytes that the host holds for one call at once: answers beyond it wait; bodies of requests beyond it end the call, as
+    /// they are on the host before it can say no.
     held_bytes = 64 * MIB, "held-bytes";
     /// Log lines of one call; of a watch: per minute.
     log_lines = 200, "log-lines";

@@ -157,7 +157,11 @@ impl Ctx {
 }
 
 /// A guest's handle on a connection.
-pub(crate) struct Link {
+#[allow(
+    unreachable_pub,
+    reason = "generated code re-exports it inside this crate"
+)]
+pub struct Link {
     connection: Arc<dyn Connection>,
     call: u64,
 }
@@ -298,15 +302,19 @@ pub(crate) struct Requests {
     total: Window<u64>,
     limit: u64,
     at_once: Arc<Semaphore>,
-    held: Arc<Semaphore>,
+    /// Bytes of bodies from the guest. They are on the host before it can say no, so they end the call.
+    bodies: AtomicU64,
+    /// Bytes of answers, which wait.
+    answers: Arc<Semaphore>,
     held_limit: u64,
 }
 
 /// A request under way: its place, and the bytes that the host holds for it.
 #[derive(Debug)]
 pub(crate) struct Place {
-    _at_once: OwnedSemaphorePermit,
-    held: OwnedSemaphorePermit,
+    at_once: Option<OwnedSemaphorePermit>,
+    answer: Option<OwnedSemaphorePermit>,
+    body: u64,
     requests: Arc<Requests>,
 }
 
@@ -316,14 +324,17 @@ fn units(bytes: u64) -> u32 {
 
 impl Requests {
     fn new(limits: &Limits, renews: bool) -> Self {
-        let held = to_usize(limits.held_bytes / HELD_UNIT).min(Semaphore::MAX_PERMITS);
+        let permits = |count: u64| {
+            Arc::new(Semaphore::new(
+                to_usize(count).clamp(1, Semaphore::MAX_PERMITS),
+            ))
+        };
         Self {
             total: Window::new(renews),
             limit: limits.requests_per_call,
-            at_once: Arc::new(Semaphore::new(
-                to_usize(limits.requests_at_once).min(Semaphore::MAX_PERMITS),
-            )),
-            held: Arc::new(Semaphore::new(held)),
+            at_once: permits(limits.requests_at_once),
+            bodies: AtomicU64::new(0),
+            answers: permits(limits.held_bytes / HELD_UNIT),
             held_limit: limits.held_bytes,
         }
     }
@@ -331,7 +342,7 @@ impl Requests {
     /// Waits for a place for a request whose body has `bytes`.
     ///
     /// # Errors
-    /// [`Crossed`] when the call made too many, or the body alone is more than may be held.
+    /// [`Crossed`] when the call made too many, or its bodies on the way are more than may be held.
     pub(crate) async fn begin(self: &Arc<Self>, bytes: u64) -> Result<Place, Crossed> {
         let made = self.total.with(drop, |made| {
             *made += 1;
@@ -344,30 +355,40 @@ impl Requests {
                 "it made too many host requests",
             ));
         }
-        let wanted = bytes.saturating_add(ANSWER_BYTES.min(self.held_limit / 4));
-        if bytes > self.held_limit {
+        let held = self.bodies.fetch_add(bytes, Ordering::AcqRel);
+        let mut place = Place {
+            at_once: None,
+            answer: None,
+            body: bytes,
+            requests: Arc::clone(self),
+        };
+        if held.saturating_add(bytes) > self.held_limit {
             return Err(self.over());
         }
-        let held = units(wanted.min(self.held_limit / HELD_UNIT * HELD_UNIT));
         let closed = |_| self.over();
-        Ok(Place {
-            _at_once: Arc::clone(&self.at_once)
+        place.at_once = Some(
+            Arc::clone(&self.at_once)
                 .acquire_owned()
                 .await
                 .map_err(closed)?,
-            held: Arc::clone(&self.held)
-                .acquire_many_owned(held)
-                .await
-                .map_err(closed)?,
-            requests: Arc::clone(self),
-        })
+        );
+        let expected = ANSWER_BYTES.min(self.held_limit / 4);
+        place.answer = Some(self.hold(expected).await?);
+        Ok(place)
+    }
+
+    /// Waits until that much more may be held; one answer alone may always be held.
+    async fn hold(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Crossed> {
+        let wanted = units(bytes.min(self.held_limit / HELD_UNIT * HELD_UNIT));
+        let held = Arc::clone(&self.answers).acquire_many_owned(wanted).await;
+        held.map_err(|_| self.over())
     }
 
     fn over(&self) -> Crossed {
         Crossed::new(
             key::held_bytes,
             self.held_limit,
-            "one request alone is more than the host holds for a call",
+            "the bodies of its requests on the way are more than the host holds for a call",
         )
     }
 }
@@ -375,22 +396,16 @@ impl Requests {
 impl Place {
     /// The answer has `bytes`: waits until the host may hold that much, or gives back what was too much.
     pub(crate) async fn answered(&mut self, bytes: u64) -> Result<(), Crossed> {
-        let all = units(self.requests.held_limit / HELD_UNIT * HELD_UNIT);
-        let wanted = units(bytes).min(all) as usize;
-        let has = self.held.num_permits();
-        if has > wanted {
-            drop(self.held.split(has - wanted));
-        } else if wanted > has {
-            // Waiting for more while holding some could wait for ever on others that do the same: start over.
-            drop(self.held.split(has));
-            let more = u32::try_from(wanted).unwrap_or(u32::MAX);
-            let permit = Arc::clone(&self.requests.held)
-                .acquire_many_owned(more)
-                .await
-                .map_err(|_| self.requests.over())?;
-            self.held.merge(permit);
-        }
+        // Waiting for more while holding some could wait for ever on others that do the same: start over.
+        self.answer = None;
+        self.answer = Some(self.requests.hold(bytes).await?);
         Ok(())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.requests.bodies.fetch_sub(self.body, Ordering::AcqRel);
     }
 }
 
@@ -439,21 +454,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bytes_that_are_held_make_others_wait() {
+    async fn answers_that_are_held_make_others_wait_and_bodies_end_the_call() {
         let limits = Limits {
             held_bytes: 100 * 1024,
             ..Limits::default()
         };
         let requests = requests(limits);
-        let mut first = requests.begin(70 * 1024).await.unwrap();
-        let mut second = Box::pin(requests.begin(50 * 1024));
+        let mut first = requests.begin(0).await.unwrap();
+        first.answered(90 * 1024).await.unwrap();
+        let mut second = Box::pin(requests.begin(60 * 1024));
         assert!((&mut second).now_or_never().is_none());
-        first.answered(10 * 1024).await.unwrap();
-        let mut second = second.await.unwrap();
-        second.answered(90 * 1024).await.unwrap();
-        assert_eq!(
-            requests.begin(101 * 1024).await.unwrap_err().limit,
-            "held-bytes"
-        );
+        let third = requests.begin(60 * 1024).await;
+        assert_eq!(third.unwrap_err().limit, "held-bytes");
+        drop(first);
+        drop(second.await.unwrap());
+        requests.begin(100 * 1024).await.unwrap();
     }
 }

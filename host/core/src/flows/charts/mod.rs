@@ -1,9 +1,10 @@
 //! `/charts`: releases on any number of clusters.
 //!
 //! A request is validated whole (`request`), its targets are resolved and grouped into waves
-//! (`targets`), plans are made once per distinct input (`plan`), the operation is journaled and run
+//! (`targets`), plans are made once per distinct input (`plan`), the operation is journaled (`accept`) and run
 //! (`run`), and what releases are there is read with a row per cluster (`read`).
 
+mod accept;
 mod archives;
 mod journal;
 mod plan;

@@ -10,6 +10,9 @@
 //! - An event's number is larger than every number given out before, also before a restart: numbers
 //!   are taken from blocks that the store reserved durably.
 
+mod cursor;
+mod state;
+
 use std::{
     collections::{HashMap, VecDeque},
     ops::Bound,
@@ -18,7 +21,6 @@ use std::{
 
 use bytes::Bytes;
 use imbl::OrdMap;
-use serde_json::Value;
 use tokio::sync::watch;
 
 use super::health::Health;
@@ -27,6 +29,8 @@ use crate::{
     ports::Object,
     words::{Cluster, ClusterName, Selector, Uid},
 };
+
+pub use cursor::{Cursor, through};
 
 /// Events kept for watches; older ones are answered with 410.
 const MAX_EVENTS: usize = 10_000;
@@ -420,202 +424,6 @@ fn expired(at: u64) -> Error {
     ))
 }
 
-impl State {
-    fn mint(&mut self) -> u64 {
-        self.version = self.version.saturating_add(1);
-        self.version
-    }
-
-    /// Whether an event of the watch is newer than what is known.
-    fn is_news(&mut self, name: &ClusterName, revision: &str) -> bool {
-        let seen = self.seen.entry(name.clone()).or_default();
-        seen.push(revision);
-        match &seen.awaited {
-            Some(awaited) if awaited == revision => {
-                seen.awaited = None;
-                false
-            }
-            Some(_) => false,
-            None => true,
-        }
-    }
-
-    /// Whether a local write is to be applied: false when its event was here before its answer.
-    fn await_event(&mut self, name: &ClusterName, revision: &str) -> bool {
-        let seen = self.seen.entry(name.clone()).or_default();
-        if seen.revisions.iter().any(|r| r == revision) {
-            return false;
-        }
-        let is_present = self
-            .entries
-            .get(name)
-            .is_some_and(|e| e.revision == revision);
-        if !is_present {
-            seen.awaited = Some(revision.to_owned());
-        }
-        true
-    }
-
-    fn store(&mut self, object: Object) {
-        let Object { cluster, revision } = object;
-        let name = cluster.name().clone();
-        let uid = cluster.uid().or_else(|| name.as_str().parse().ok());
-        let Some(uid) = uid else { return };
-        let before = self.entries.get(&name).cloned();
-        if let Some(entry) = before.as_ref().filter(|e| e.uid == uid) {
-            if same_but_status(&entry.cluster, &cluster) {
-                // The write-back of our own conditions, or nothing at all: no event.
-                let mut new = Entry::clone(entry);
-                (new.cluster, new.revision) = (cluster, revision);
-                self.entries.insert(name, Arc::new(new));
-                return;
-            }
-            let mut new = Entry::clone(entry);
-            (new.cluster, new.revision) = (cluster, revision);
-            new.object_version = self.version.saturating_add(1);
-            self.event(before, Some(new));
-            return;
-        }
-        if before.is_some() {
-            self.remove(&name, None);
-        }
-        let version = self.version.saturating_add(1);
-        let (health, rendered) = (Arc::new(Health::default()), Rendered::default());
-        let new = Entry {
-            cluster,
-            uid,
-            revision,
-            object_version: version,
-            version,
-            health,
-            rendered,
-        };
-        self.event(None, Some(new));
-    }
-
-    fn remove(&mut self, name: &ClusterName, last: Option<Cluster>) {
-        let Some(before) = self.entries.get(name).cloned() else {
-            return;
-        };
-        let before = match last {
-            Some(cluster) => Arc::new(Entry {
-                cluster,
-                ..Entry::clone(&before)
-            }),
-            None => before,
-        };
-        self.event(Some(before), None);
-    }
-
-    /// Records a change and applies it.
-    fn event(&mut self, before: Option<Arc<Entry>>, after: Option<Entry>) {
-        let version = self.mint();
-        let after = after.map(|entry| Arc::new(Entry { version, ..entry }));
-        let shown = match (&after, &before) {
-            (Some(after), _) => after.clone(),
-            (None, Some(before)) => Arc::new(Entry {
-                version,
-                ..Entry::clone(before)
-            }),
-            (None, None) => return,
-        };
-        let name = shown.cluster.name().clone();
-        match &after {
-            Some(entry) => self.entries.insert(name, entry.clone()),
-            None => self.entries.remove(&name),
-        };
-        self.events.push_back(Arc::new(MirrorEvent {
-            version,
-            before,
-            after,
-            shown,
-        }));
-        while self.events.len() > MAX_EVENTS {
-            if let Some(oldest) = self.events.pop_front() {
-                self.floor = oldest.version;
-            }
-        }
-    }
-}
-
-impl Seen {
-    fn push(&mut self, revision: &str) {
-        self.revisions.push_back(revision.to_owned());
-        if self.revisions.len() > MAX_SEEN {
-            self.revisions.pop_front();
-        }
-    }
-}
-
-/// Compares what people wrote: not the status, and none of the fields a server keeps for itself.
-fn same_but_status(a: &Cluster, b: &Cluster) -> bool {
-    fn strip(cluster: &Cluster) -> serde_json::Map<String, Value> {
-        let mut object = cluster.object().clone();
-        object.remove("status");
-        if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
-            metadata.remove("resourceVersion");
-            metadata.remove("managedFields");
-        }
-        object
-    }
-    strip(a) == strip(b)
-}
-
-/// Follows the mirror. Dropping it ends the watch; it holds no events itself.
-#[derive(Debug)]
-pub struct Cursor {
-    mirror: Arc<Mirror>,
-    at: u64,
-    latest: watch::Receiver<u64>,
-}
-
-impl Cursor {
-    /// The next events, in order, each once; waits for one.
-    ///
-    /// # Errors
-    /// `Expired` when the reader fell behind the ring; the last answer then.
-    pub async fn next(&mut self) -> Result<Vec<Arc<MirrorEvent>>> {
-        loop {
-            self.latest.borrow_and_update();
-            {
-                let state = self.mirror.lock();
-                if self.at < state.floor {
-                    return Err(expired(self.at));
-                }
-                let start = state.events.partition_point(|e| e.version <= self.at);
-                let events: Vec<_> = state.events.iter().skip(start).take(256).cloned().collect();
-                if let Some(last) = events.last() {
-                    self.at = last.version;
-                    return Ok(events);
-                }
-            }
-            if self.latest.changed().await.is_err() {
-                return Err(Error::unavailable("the gateway is shutting down"));
-            }
-        }
-    }
-
-    /// The number up to which everything was delivered.
-    pub fn at(&self) -> u64 {
-        self.at
-    }
-}
-
-/// How an event looks through a selection: moving into it is an addition, out of it a deletion.
-pub fn through(
-    event: &MirrorEvent,
-    sees: impl Fn(&Entry) -> bool,
-) -> Option<(&'static str, Arc<Entry>)> {
-    let was = event.before.as_deref().is_some_and(&sees);
-    let is = event.after.as_deref().is_some_and(&sees);
-    match (was, is) {
-        (false, true) => Some(("ADDED", event.shown.clone())),
-        (true, true) => Some(("MODIFIED", event.shown.clone())),
-        (true, false) => Some(("DELETED", event.shown.clone())),
-        (false, false) => None,
-    }
-}
-
 impl Entry {
     /// Whether a selector selects it.
     pub fn is_selected_by(&self, selector: &Selector) -> bool {
@@ -624,5 +432,4 @@ impl Entry {
 }
 
 #[cfg(test)]
-#[path = "mirror_tests.rs"]
 mod tests;

@@ -1,0 +1,371 @@
+//! Changes: written straight through the registry, the credential sealed before it is asked.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{
+    Clusters, MAX_TRIES, Patch, WriteOptions,
+    preconditions::{
+        carry_server_fields, check_preconditions, check_version, has_finalizers, outside,
+        strip_server_fields, unknown,
+    },
+};
+use crate::{
+    error::{Error, Result},
+    flows::{
+        input::{self, Draft},
+        mirror::{Entry, Rendered},
+        view,
+    },
+    ports::{Call, Object, Table},
+    words::{Caller, Cluster, ClusterName, Uid},
+};
+
+impl Clusters {
+    /// Registers a cluster. The credential is sealed before the registry is asked, and erased again
+    /// when the registry refuses.
+    ///
+    /// # Errors
+    /// `Invalid` with every field, `AlreadyExists`, `Denied` outside the caller's selector, and what
+    /// keeps the registry or the store from writing.
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        value: Value,
+        options: &WriteOptions,
+    ) -> Result<Arc<Entry>> {
+        let mut draft = input::read(value, None, unknown(options))?;
+        if input::reference_of(&draft.object).is_some() {
+            return Err(Error::invalid(
+                "spec.authInfo.controller",
+                "refers to a credential of another cluster; give the credential itself",
+            ));
+        }
+        let name = self.name_for(&mut draft)?;
+        strip_server_fields(&mut draft.object, &name);
+        let cluster = Cluster::from_object(draft.object.clone())?;
+        if !caller.selector.is_empty() && !caller.selector.matches(&cluster.labels()) {
+            return Err(outside(caller));
+        }
+        if self.mirror.get(&name).is_some() && options.is_dry_run {
+            return Err(Error::AlreadyExists {
+                kind: "cluster",
+                name: name.to_string(),
+            });
+        }
+        let id = self.seal(&mut draft, None, options).await?;
+        let cluster = Cluster::from_object(draft.object)?;
+        let written = self
+            .registry
+            .create(Call::client(), &cluster, options.is_dry_run)
+            .await;
+        let object = self.or_release(written, id.as_deref()).await?;
+        if options.is_dry_run {
+            return Ok(Arc::new(self.unwritten(object)));
+        }
+        let entry = self.apply(object)?;
+        if let Some(id) = id {
+            self.custody.settle(&id, &entry.uid).await?;
+        }
+        self.audit(caller, "create", &name, &entry.uid);
+        Ok(entry)
+    }
+
+    /// Replaces a cluster. A reference to its own credential keeps that credential; without one, or
+    /// with a new credential, the old one is erased.
+    ///
+    /// # Errors
+    /// `NotFound` (a PUT creates nothing), `Malformed` when the body names another cluster,
+    /// `Conflict` for a stale version or another uid, `PreconditionFailed` for `If-Match`.
+    pub async fn replace(
+        &self,
+        caller: &Caller,
+        name: &ClusterName,
+        value: Value,
+        options: &WriteOptions,
+    ) -> Result<Arc<Entry>> {
+        let mut tries = 0;
+        loop {
+            let present = self.fetch_for_change(caller, name, tries > 0).await?;
+            check_preconditions(&present, options)?;
+            let draft = input::read(value.clone(), Some(&present.cluster), unknown(options))?;
+            tries += 1;
+            match self.write(caller, &present, draft, options).await {
+                Err(Error::Conflict { .. })
+                    if tries < MAX_TRIES && self.is_only_status(&present).await => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Changes part of a cluster; tried again on a concurrent change unless the patch or `If-Match`
+    /// names a version.
+    ///
+    /// # Errors
+    /// As [`Clusters::replace`]; `Invalid` for a patch that does not apply.
+    pub async fn patch(
+        &self,
+        caller: &Caller,
+        name: &ClusterName,
+        patch: &Patch,
+        options: &WriteOptions,
+    ) -> Result<Arc<Entry>> {
+        let mut tries = 0;
+        loop {
+            let present = self.fetch_for_change(caller, name, tries > 0).await?;
+            check_preconditions(&present, options)?;
+            let mut value = view::unmasked(&present);
+            let version = value.pointer("/metadata/resourceVersion").cloned();
+            match patch {
+                Patch::Merge(patch) => json_patch::merge(&mut value, patch),
+                Patch::Json(patch) => json_patch::patch(&mut value, patch).map_err(|error| {
+                    Error::invalid("", format!("the patch does not apply: {error}"))
+                })?,
+            }
+            let names_version = value.pointer("/metadata/resourceVersion") != version.as_ref();
+            let draft = input::read(value, Some(&present.cluster), unknown(options))?;
+            tries += 1;
+            match self.write(caller, &present, draft, options).await {
+                Err(Error::Conflict { .. })
+                    if tries < MAX_TRIES && !names_version && options.if_match.is_none() => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Forgets a cluster: the cluster itself and its releases are left alone, its credential, state
+    /// and connections are erased.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` (other uid, stale version), `PreconditionFailed`.
+    pub async fn delete(
+        &self,
+        caller: &Caller,
+        name: &ClusterName,
+        options: &WriteOptions,
+        version: Option<&str>,
+    ) -> Result<Arc<Entry>> {
+        let mut tries = 0;
+        loop {
+            let present = self.fetch_for_change(caller, name, tries > 0).await?;
+            check_preconditions(&present, options)?;
+            check_version(&present, version)?;
+            tries += 1;
+            let uid = present.cluster.uid();
+            let revision = Some(present.revision.clone());
+            let call = Call::client();
+            let deleted = self
+                .registry
+                .delete(call, name, uid.as_ref(), revision, options.is_dry_run)
+                .await;
+            let object = match deleted {
+                Err(Error::Conflict { .. })
+                    if tries < MAX_TRIES
+                        && (version.is_none() || self.is_only_status(&present).await) =>
+                {
+                    continue;
+                }
+                other => other?,
+            };
+            if options.is_dry_run {
+                return Ok(present);
+            }
+            if object
+                .cluster
+                .object()
+                .get("metadata")
+                .is_some_and(has_finalizers)
+            {
+                // Others have to finish first; it stays until they did.
+                return self.apply(object);
+            }
+            self.mirror.erased(&object);
+            self.forget(&present).await?;
+            self.audit(caller, "delete", name, &present.uid);
+            return Ok(present);
+        }
+    }
+
+    /// Erases everything the host keeps for a cluster that is gone.
+    pub(in crate::flows) async fn forget(&self, entry: &Entry) -> Result<()> {
+        self.outbound.forget(&entry.uid);
+        if let Some(id) = input::reference_of(entry.cluster.object()) {
+            self.custody.release(id).await?;
+        }
+        let probe = (Table::Probes, entry.uid.as_str().to_owned(), None);
+        let mirrored = (
+            Table::Mirror,
+            entry.cluster.name().as_str().to_owned(),
+            None,
+        );
+        self.documents.write(vec![probe, mirrored]).await
+    }
+
+    async fn write(
+        &self,
+        caller: &Caller,
+        present: &Entry,
+        mut draft: Draft,
+        options: &WriteOptions,
+    ) -> Result<Arc<Entry>> {
+        let name = present.cluster.name();
+        let asked = Cluster::from_object(draft.object.clone())?;
+        if asked.name() != name {
+            return Err(Error::Malformed(format!(
+                "metadata.name is \"{}\", the path names \"{name}\"; names cannot be changed",
+                asked.name()
+            )));
+        }
+        if let Some(uid) = asked.uid()
+            && uid != present.uid
+        {
+            return Err(Error::Conflict {
+                message: format!(
+                    "cluster \"{name}\" has another uid than the body; it was registered anew"
+                ),
+                revision: Some(present.version.to_string()),
+            });
+        }
+        check_version(present, asked.resource_version())?;
+        for labels in [present.cluster.labels(), asked.labels()] {
+            if !caller.selector.is_empty() && !caller.selector.matches(&labels) {
+                return Err(outside(caller));
+            }
+        }
+        let old = input::reference_of(present.cluster.object()).map(str::to_owned);
+        if let Some(given) = input::reference_of(&draft.object)
+            && old.as_deref() != Some(given)
+        {
+            return Err(Error::invalid(
+                "spec.authInfo.controller",
+                "refers to a credential that is not this cluster's; give the credential itself",
+            ));
+        }
+        carry_server_fields(&mut draft.object, &present.cluster);
+        let id = self.seal(&mut draft, Some(&present.uid), options).await?;
+        let cluster = Cluster::from_object(draft.object)?;
+        let revision = Some(present.revision.clone());
+        let written = self
+            .registry
+            .update(Call::client(), &cluster, revision, options.is_dry_run)
+            .await;
+        let object = self.or_release(written, id.as_deref()).await?;
+        if options.is_dry_run {
+            return Ok(Arc::new(self.unwritten(object)));
+        }
+        let entry = self.apply(object)?;
+        let kept = input::reference_of(entry.cluster.object());
+        if let Some(old) = old.filter(|old| Some(old.as_str()) != kept) {
+            self.custody.release(&old).await?;
+        }
+        self.audit(caller, "update", name, &entry.uid);
+        Ok(entry)
+    }
+
+    /// Seals a draft's credential and puts the reference in its place.
+    async fn seal(
+        &self,
+        draft: &mut Draft,
+        uid: Option<&Uid>,
+        options: &WriteOptions,
+    ) -> Result<Option<String>> {
+        let Some(credential) = draft.credential.take() else {
+            return Ok(None);
+        };
+        let takes_references = self.registry.supported().await?.object_references;
+        if options.is_dry_run {
+            input::set_reference(&mut draft.object, Some("dry-run"), takes_references);
+            return Ok(None);
+        }
+        let id = self
+            .custody
+            .take(credential, &draft.object, uid.cloned())
+            .await?;
+        input::set_reference(&mut draft.object, Some(&id), takes_references);
+        Ok(Some(id))
+    }
+
+    async fn or_release(&self, written: Result<Object>, id: Option<&str>) -> Result<Object> {
+        if let (Err(error), Some(id)) = (&written, id) {
+            // When the outcome is not known, the sweep decides later by what the registry has.
+            let is_certain = !matches!(
+                error,
+                Error::Timeout(_)
+                    | Error::Unavailable { .. }
+                    | Error::Plugin(_)
+                    | Error::Internal(_)
+            );
+            if is_certain {
+                self.custody.release(id).await?;
+            }
+        }
+        written
+    }
+
+    fn name_for(&self, draft: &mut Draft) -> Result<ClusterName> {
+        let rule = || Error::invalid("metadata.name", ClusterName::label_rule());
+        let Some(Value::Object(metadata)) = draft.object.get_mut("metadata") else {
+            return Err(rule());
+        };
+        let given = metadata
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        let text = if given.is_empty() {
+            const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+            let base = metadata
+                .get("generateName")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let mut random = [0; 5];
+            self.world.random(&mut random);
+            let tail = random
+                .iter()
+                .filter_map(|b| LETTERS.get(usize::from(*b) % LETTERS.len()));
+            let base: String = base.chars().take(58).collect();
+            base + &tail.map(|b| char::from(*b)).collect::<String>()
+        } else {
+            given
+        };
+        let name: ClusterName = text.parse().map_err(|_| rule())?;
+        if !name.is_label() {
+            return Err(rule());
+        }
+        metadata.insert("name".into(), text.into());
+        metadata.remove("generateName");
+        Ok(name)
+    }
+
+    pub(super) fn apply(&self, object: Object) -> Result<Arc<Entry>> {
+        let name = object.cluster.name().clone();
+        self.mirror.wrote(object).ok_or_else(|| Error::Conflict {
+            message: format!("cluster \"{name}\" was deleted meanwhile"),
+            revision: None,
+        })
+    }
+
+    fn unwritten(&self, object: Object) -> Entry {
+        let version = self.mirror.version();
+        let uid = object.cluster.uid();
+        let uid = uid.or_else(|| object.cluster.name().as_str().parse().ok());
+        Entry {
+            uid: uid.unwrap_or_else(crate::flows::unknown_uid),
+            cluster: object.cluster,
+            revision: object.revision,
+            object_version: version,
+            version,
+            health: Arc::default(),
+            rendered: Rendered::default(),
+        }
+    }
+
+    fn audit(&self, caller: &Caller, verb: &str, name: &ClusterName, uid: &Uid) {
+        self.documents.audit(json!({
+            "time": crate::flows::health::rfc3339(self.world.now_ms()),
+            "who": caller.name, "verb": verb, "kind": "cluster", "name": name, "uid": uid,
+            "outcome": "ok",
+        }));
+    }
+}

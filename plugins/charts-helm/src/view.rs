@@ -1,0 +1,152 @@
+//! Revisions as the gateway gets them.
+
+use futures::future::join_all;
+use optikon_plugin_sdk::{
+    Error, Requester,
+    charts::{Content, Release},
+};
+use serde_json::{Map, Value};
+
+use crate::{
+    record::Record,
+    store::{Entry, Store, Stored, entries},
+};
+
+/// Revisions read at once: each may have 1 MiB.
+const AT_ONCE: usize = 16;
+
+fn details(record: &Record, has_notes: bool) -> String {
+    let mut details = Map::new();
+    let mut set = |key: &str, text: &str| {
+        if !text.is_empty() {
+            details.insert(key.to_owned(), text.into());
+        }
+    };
+    let (name, version) = (record.chart_text("name"), record.chart_text("version"));
+    if !name.is_empty() {
+        set("chart", &format!("{name}-{version}"));
+    }
+    set("chartName", name);
+    set("chartVersion", version);
+    set("appVersion", record.chart_text("appVersion"));
+    set("updated", &record.info.last_deployed);
+    set("firstDeployed", &record.info.first_deployed);
+    set("deleted", &record.info.deleted);
+    set("description", &record.info.description);
+    if has_notes {
+        set("notes", &record.info.notes);
+    }
+    Value::Object(details).to_string()
+}
+
+/// A revision.
+pub(crate) fn release(stored: &Stored, has_notes: bool) -> Release {
+    let record = &stored.record;
+    Release {
+        name: record.name.clone(),
+        namespace: record.namespace.clone(),
+        revision: record.version,
+        status: record.info.status.clone(),
+        operation: stored.operation.clone(),
+        details: details(record, has_notes),
+    }
+}
+
+/// A release that is not there.
+pub(crate) fn absent(name: &str, namespace: &str) -> Release {
+    Release {
+        name: name.to_owned(),
+        namespace: namespace.to_owned(),
+        revision: 0,
+        status: "uninstalled".to_owned(),
+        operation: None,
+        details: "{}".to_owned(),
+    }
+}
+
+async fn read<C: Requester>(cluster: &C, entries: &[Entry]) -> Result<Vec<Release>, Error> {
+    let mut releases = Vec::with_capacity(entries.len());
+    for some in entries.chunks(AT_ONCE) {
+        let loaded = join_all(some.iter().map(|entry| async move {
+            Store::new(cluster, &entry.namespace).load(&entry.name, entry.version).await
+        }));
+        for (entry, stored) in some.iter().zip(loaded.await) {
+            releases.push(match stored {
+                Ok(stored) => release(&stored, false),
+                // One that cannot be read is a row, and not the end of the list.
+                Err(error) => Release {
+                    name: entry.name.clone(),
+                    namespace: entry.namespace.clone(),
+                    revision: entry.version,
+                    status: entry.status.clone(),
+                    operation: entry.operation.clone(),
+                    details: serde_json::json!({"description": error.message}).to_string(),
+                },
+            });
+        }
+    }
+    Ok(releases)
+}
+
+/// The newest revision of each release whose name contains `filter`, of a namespace or of all.
+///
+/// # Errors
+/// What the server says.
+pub async fn list<C: Requester>(
+    cluster: &C,
+    namespace: Option<&str>,
+    filter: &str,
+) -> Result<Vec<Release>, Error> {
+    let mut found = entries(cluster, namespace, "owner=helm").await?;
+    found.retain(|entry| entry.name.contains(filter));
+    found.dedup_by(|later, first| later.name == first.name && later.namespace == first.namespace);
+    read(cluster, &found).await
+}
+
+/// The newest revisions of a release; 0 for all.
+///
+/// # Errors
+/// `not-found` when there is none.
+pub async fn history<C: Requester>(
+    cluster: &C,
+    namespace: &str,
+    name: &str,
+    limit: u32,
+) -> Result<Vec<Release>, Error> {
+    let mut found = Store::new(cluster, namespace).revisions(name).await?;
+    if found.is_empty() {
+        return Err(not_found(name));
+    }
+    if limit > 0 {
+        found.truncate(limit as usize);
+    }
+    read(cluster, &found).await
+}
+
+/// One revision whole; 0 for the newest.
+///
+/// # Errors
+/// `not-found`.
+pub async fn content<C: Requester>(
+    cluster: &C,
+    namespace: &str,
+    name: &str,
+    revision: u32,
+) -> Result<Content, Error> {
+    let store = Store::new(cluster, namespace);
+    let version = match revision {
+        0 => store.revisions(name).await?.first().map(|e| e.version).ok_or_else(|| not_found(name))?,
+        revision => revision,
+    };
+    let stored = store.load(name, version).await?;
+    Ok(Content {
+        release: release(&stored, true),
+        manifest: stored.record.manifest.clone(),
+        values: Value::Object(stored.record.config.clone()).to_string(),
+        notes: stored.record.info.notes.clone(),
+    })
+}
+
+pub(crate) fn not_found(name: &str) -> Error {
+    Error::not_found(format!("release \"{name}\" is not there"))
+}

@@ -13,6 +13,14 @@ const KEEP_MEMORY_BYTES: usize = 256 * 1024;
 /// … of tables and stacks.
 const KEEP_OTHER_BYTES: usize = 16 * 1024;
 
+/// Core instances of one component. What wit-component makes has up to four, other tools make more; the slot's limit
+/// `instances` is usually below.
+const CORE_INSTANCES: u32 = 64;
+/// Memories of one component; compilers make one.
+const MEMORIES: u32 = 2;
+/// Tables of one component; compilers make one, and wit-component one for its shims.
+const TABLES: u32 = 8;
+
 /// The thread that makes running guests yield. Ends with its owner.
 #[derive(Debug)]
 pub(crate) struct Ticker {
@@ -27,15 +35,20 @@ fn config() -> Config {
 }
 
 fn pooling(instances: u32, memory_bytes: u64) -> PoolingAllocationConfig {
+    let of_all = |each: u32| instances.saturating_mul(each);
     let mut pool = PoolingAllocationConfig::new();
+    // Totals are the maxima of one component times all instances: whatever one plugin is made of, the others find their
+    // place. Places cost address space, not memory.
     pool.total_component_instances(instances)
-        // A component made by wit-component has up to four core instances; other tools make more.
-        .total_core_instances(instances.saturating_mul(8))
-        .total_memories(instances)
-        .total_tables(instances.saturating_mul(4))
-        .total_stacks(instances.saturating_mul(2))
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .total_core_instances(of_all(CORE_INSTANCES))
+        .max_memories_per_component(MEMORIES)
+        .total_memories(of_all(MEMORIES))
         .max_memory_size(to_usize(memory_bytes))
-        .max_tables_per_module(8)
+        .max_tables_per_component(TABLES)
+        .max_tables_per_module(TABLES)
+        .total_tables(of_all(TABLES))
+        .total_stacks(of_all(2))
         .linear_memory_keep_resident(KEEP_MEMORY_BYTES)
         .table_keep_resident(KEEP_OTHER_BYTES)
         .async_stack_keep_resident(KEEP_OTHER_BYTES)

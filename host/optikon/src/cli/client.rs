@@ -75,18 +75,13 @@ pub(crate) struct Client {
     ca: Option<String>,
 }
 
-/// An answer that is not 2xx.
+/// An answer that is not 2xx: what the gateway said, for people.
 #[derive(Debug)]
-pub(crate) struct Refused {
-    /// Its status.
-    pub(crate) status: u16,
-    /// What the gateway said, for people.
-    pub(crate) message: String,
-}
+pub(crate) struct Refused(String);
 
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0)
     }
 }
 
@@ -258,10 +253,7 @@ impl Client {
                 self.base
             );
         }
-        Refused {
-            status: status.as_u16(),
-            message,
-        }
+        Refused(message)
     }
 }
 

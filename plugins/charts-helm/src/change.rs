@@ -108,7 +108,7 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
         if info.status != "failed" {
             return Ok(Outcome { release: view::release(&stored, true), changed: true });
         }
-        let error = Error::internal(info.description.clone()).with("reason", "failed-before");
+        let error = Error::unavailable(info.description.clone()).with("reason", "failed-before");
         let version = stored.record.version;
         let is_newest = entries.first().is_some_and(|e| e.version == version);
         if !self.options.atomic || !is_newest || info.rollback_revision > 0 {

@@ -204,7 +204,7 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
                         Readiness::Ready => {}
                         Readiness::Waiting(why) => waiting.push((*object, why)),
                         Readiness::Failed(why) => {
-                            return Err(cluster::of(object, Error::internal(why)).with("reason", "not-ready"));
+                            return Err(cluster::of(object, Error::unavailable(why)).with("reason", "not-ready"));
                         }
                     },
                     Ok(None) => waiting.push((*object, "it is not there".to_owned())),

@@ -17,6 +17,9 @@ use crate::{
     world::{Target, World},
 };
 
+/// A user's values, or a chart's defaults.
+type Values = Map<String, Value>;
+
 /// What a plan would make of a release.
 #[derive(Debug)]
 pub(crate) struct Draft {
@@ -155,7 +158,7 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
     }
 
     /// The values, and the chart's defaults where they change, when the revision before has a say in them.
-    fn values_over(&self, plan: &Plan, base: &Record) -> Option<(Map<String, Value>, Option<Map<String, Value>>)> {
+    fn values_over(&self, plan: &Plan, base: &Record) -> Option<(Values, Option<Values>)> {
         let options = &self.options;
         let (given, before) = (floated(&plan.config), floated(&base.config));
         if options.reuse_values {

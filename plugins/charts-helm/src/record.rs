@@ -140,10 +140,10 @@ impl Record {
     /// Reads what [`Record::encode`] or any Helm since 3.0 wrote.
     ///
     /// # Errors
-    /// `internal` when it is something else, `too-large` when it unpacks to too much.
+    /// `unsupported` when it is something else, `too-large` when it unpacks to too much.
     pub fn decode(text: &[u8]) -> Result<Self, Error> {
         let unreadable = |e: &dyn std::fmt::Display| {
-            Error::internal(format!("the release record is not readable: {e}"))
+            Error::unsupported(format!("the release record is not readable: {e}"))
         };
         let bytes = STANDARD.decode(text.trim_ascii()).map_err(|e| unreadable(&e))?;
         if !bytes.starts_with(&GZIP) {

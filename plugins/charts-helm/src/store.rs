@@ -140,7 +140,7 @@ impl<'a, C: Requester> Store<'a, C> {
     /// One revision.
     ///
     /// # Errors
-    /// `not-found`; `internal` when the record is not readable.
+    /// `not-found`; `unsupported` when the record is not readable.
     pub async fn load(&self, name: &str, version: u32) -> Result<Stored, Error> {
         let found = Api(self.cluster).get(&self.path(name, version)).await;
         let found = found.map_err(|e| match e.code {
@@ -246,7 +246,7 @@ pub(crate) fn stored_of(secret: &Value, record: Option<Record>) -> Result<Stored
         None => {
             let data = secret.pointer("/data/release").and_then(Value::as_str).unwrap_or_default();
             let data = STANDARD.decode(data).map_err(|e| {
-                Error::internal(format!("the Secret of a release holds no base64: {e}"))
+                Error::unsupported(format!("the Secret of a release holds no base64: {e}"))
             })?;
             Record::decode(&data)?
         }

@@ -35,7 +35,7 @@ fn values_are_merged_in_order_and_null_deletes_a_default() {
     let target = Rc::new(Fixed::default());
     let plan = rendered("kind: X\nv: {{ .Values | toJson }}", &["b: {x: 5}\n", r#"{"b": {"z": null}, "c": 2}"#], &target, None).unwrap();
     assert!(plan.manifest.contains(r#"v: {"a":1,"b":{"x":5},"c":2}"#), "{}", plan.manifest);
-    assert_eq!(plan.config, entries(json!({"b": {"x": 5, "z": null}, "c": 2})));
+    assert_eq!(plan.config, entries(&json!({"b": {"x": 5, "z": null}, "c": 2})));
     let error = rendered("kind: X", &["{}", "- a"], &target, None).unwrap_err();
     assert_eq!((error.code, error.detail("field")), (ErrorCode::Invalid, Some("values[1]")));
 }

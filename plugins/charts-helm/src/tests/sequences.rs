@@ -32,7 +32,7 @@ struct Bed {
 }
 
 impl Bed {
-    fn flow(&self, options: Value) -> Flow<'_, Server, Clock, Fixed> {
+    fn flow(&self, options: &Value) -> Flow<'_, Server, Clock, Fixed> {
         let target = Rc::new(Fixed::default());
         Flow::new(&self.server, &self.clock, target, Rc::new(NativeEnvironment), &options.to_string()).unwrap()
     }
@@ -44,11 +44,11 @@ impl Bed {
         block_on(prepare(&archive(&all), &[values.to_owned()], target, Rc::new(NativeEnvironment), Some(&self.server))).unwrap()
     }
 
-    fn install(&self, files: &[(&str, &str)], options: Value) -> Result<Outcome, Error> {
+    fn install(&self, files: &[(&str, &str)], options: &Value) -> Result<Outcome, Error> {
         block_on(self.flow(options).install(self.plan(files, "{}")))
     }
 
-    fn upgrade(&self, files: &[(&str, &str)], values: &str, options: Value) -> Result<Outcome, Error> {
+    fn upgrade(&self, files: &[(&str, &str)], values: &str, options: &Value) -> Result<Outcome, Error> {
         block_on(self.flow(options).upgrade(self.plan(files, values)))
     }
 
@@ -87,7 +87,7 @@ fn job_done(object: &mut Value) {
 #[test]
 fn a_release_lives_and_dies_as_with_helm() {
     let bed = Bed::default();
-    let made = bed.install(&[A, B], json!({"createNamespace": true})).unwrap();
+    let made = bed.install(&[A, B], &json!({"createNamespace": true})).unwrap();
     assert_eq!((made.changed, made.release.revision, made.release.status.as_str()), (true, 1, "deployed"));
     assert_eq!(bed.server.get("/api/v1/namespaces/demo").unwrap()["metadata"]["labels"]["name"], "demo");
     let a = bed.server.get(&format!("{MAPS}/a")).unwrap();
@@ -96,23 +96,23 @@ fn a_release_lives_and_dies_as_with_helm() {
     assert!(!bed.record(1).manifest.contains("managed-by"), "marks stay out of the manifest");
     assert_eq!(bed.record(1).apply_method, "ssa");
 
-    let error = bed.install(&[A], json!({})).unwrap_err();
+    let error = bed.install(&[A], &json!({})).unwrap_err();
     assert_eq!(error.code, ErrorCode::AlreadyExists);
 
-    let same = bed.upgrade(&[A, B], "{}", json!({})).unwrap();
+    let same = bed.upgrade(&[A, B], "{}", &json!({})).unwrap();
     assert_eq!((same.changed, same.release.revision), (false, 1));
-    let changed = bed.upgrade(&[A], "v: \"2\"", json!({})).unwrap();
+    let changed = bed.upgrade(&[A], "v: \"2\"", &json!({})).unwrap();
     assert_eq!((changed.changed, changed.release.revision), (true, 2));
     assert!(bed.has("a") && !bed.has("b"));
     assert_eq!(bed.statuses(), ["1 superseded", "2 deployed"]);
 
-    let back = block_on(bed.flow(json!({})).rollback(0)).unwrap();
+    let back = block_on(bed.flow(&json!({})).rollback(0)).unwrap();
     assert_eq!(back.release.revision, 3);
     assert!(bed.has("b"));
     let third = bed.record(3);
     assert_eq!((third.info.description.as_str(), third.info.rollback_revision), ("Rollback to 1", 1));
     assert_eq!(bed.statuses(), ["1 superseded", "2 superseded", "3 deployed"]);
-    let missing = block_on(bed.flow(json!({})).rollback(9)).unwrap_err();
+    let missing = block_on(bed.flow(&json!({})).rollback(9)).unwrap_err();
     assert_eq!(missing.code, ErrorCode::NotFound);
 
     let history = block_on(view::history(&bed.server, "demo", "rel", 2)).unwrap();
@@ -125,15 +125,15 @@ fn a_release_lives_and_dies_as_with_helm() {
     let content = block_on(view::content(&bed.server, "demo", "rel", 2)).unwrap();
     assert_eq!(content.values, r#"{"v":"2"}"#);
 
-    let gone = block_on(bed.flow(json!({"keepHistory": true})).uninstall()).unwrap();
+    let gone = block_on(bed.flow(&json!({"keepHistory": true})).uninstall()).unwrap();
     assert_eq!(gone.release.status, "uninstalled");
     assert!(!bed.has("a") && !bed.has("b"));
     assert_eq!(bed.statuses(), ["1 superseded", "2 superseded", "3 uninstalled"]);
-    let again = bed.upgrade(&[A], "{}", json!({"install": true})).unwrap();
+    let again = bed.upgrade(&[A], "{}", &json!({"install": true})).unwrap();
     assert_eq!(again.release.revision, 4);
-    block_on(bed.flow(json!({})).uninstall()).unwrap();
+    block_on(bed.flow(&json!({})).uninstall()).unwrap();
     assert_eq!(bed.statuses(), [] as [&str; 0]);
-    let nothing = block_on(bed.flow(json!({})).uninstall()).unwrap();
+    let nothing = block_on(bed.flow(&json!({})).uninstall()).unwrap();
     assert!(!nothing.changed);
 }
 
@@ -141,23 +141,23 @@ fn a_release_lives_and_dies_as_with_helm() {
 fn objects_of_others_are_left_alone() {
     let bed = Bed::default();
     bed.server.put(&format!("{MAPS}/a"), json!({"metadata": {"name": "a"}}));
-    let error = bed.install(&[A], json!({})).unwrap_err();
+    let error = bed.install(&[A], &json!({})).unwrap_err();
     assert_eq!(error.code, ErrorCode::Conflict);
     assert!(error.message.contains("ConfigMap \"a\" in namespace \"demo\" exists and cannot be imported"), "{}", error.message);
     assert_eq!(bed.statuses(), [] as [&str; 0]);
-    assert!(bed.install(&[A], json!({"takeOwnership": true})).unwrap().changed);
+    assert!(bed.install(&[A], &json!({"takeOwnership": true})).unwrap().changed);
     bed.server.objects.borrow_mut().get_mut(&format!("{MAPS}/a")).unwrap()["metadata"]["annotations"]["meta.helm.sh/release-name"] = json!("other");
-    block_on(bed.flow(json!({})).uninstall()).unwrap();
+    block_on(bed.flow(&json!({})).uninstall()).unwrap();
     assert!(bed.has("a"), "it belongs to another release now");
 }
 
 #[test]
 fn what_says_that_it_stays_stays() {
     let bed = Bed::default();
-    bed.install(&[A, KEPT], json!({})).unwrap();
-    bed.upgrade(&[A], "{}", json!({})).unwrap();
+    bed.install(&[A, KEPT], &json!({})).unwrap();
+    bed.upgrade(&[A], "{}", &json!({})).unwrap();
     assert!(bed.has("b"));
-    block_on(bed.flow(json!({})).uninstall()).unwrap();
+    block_on(bed.flow(&json!({})).uninstall()).unwrap();
     assert!(bed.has("b") && !bed.has("a"));
 }
 
@@ -165,12 +165,12 @@ fn what_says_that_it_stays_stays() {
 fn hooks_run_before_and_are_removed_as_they_say() {
     let bed = Bed::default();
     *bed.server.touch.borrow_mut() = Some(Box::new(job_done));
-    bed.install(&[A, HOOK], json!({})).unwrap();
+    bed.install(&[A, HOOK], &json!({})).unwrap();
     let writes = bed.server.writes();
     let job = "/apis/batch/v1/namespaces/demo/jobs/h";
     assert_eq!(writes, [format!("PATCH {job}"), format!("DELETE {job}"), format!("PATCH {MAPS}/a")]);
     assert_eq!(bed.record(1).hooks[0].last_run.phase, "Succeeded");
-    bed.upgrade(&[A, HOOK], "v: x", json!({"noHooks": true})).unwrap();
+    bed.upgrade(&[A, HOOK], "v: x", &json!({"noHooks": true})).unwrap();
     assert_eq!(bed.server.writes().len(), 4);
 }
 
@@ -180,7 +180,7 @@ fn a_failing_hook_fails_the_release_before_anything_is_applied() {
     *bed.server.touch.borrow_mut() = Some(Box::new(|object| {
         object["status"] = json!({"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]});
     }));
-    let error = bed.install(&[A, HOOK], json!({})).unwrap_err();
+    let error = bed.install(&[A, HOOK], &json!({})).unwrap_err();
     assert!(error.message.starts_with("failed pre-install: hook Job \"h\""), "{}", error.message);
     assert!(!bed.has("a"));
     assert_eq!(bed.statuses(), ["1 failed"]);
@@ -191,13 +191,13 @@ fn a_failing_hook_fails_the_release_before_anything_is_applied() {
 fn atomic_undoes_what_never_becomes_ready() {
     let bed = Bed::default();
     let options = json!({"atomic": true, "timeoutMs": 5000});
-    let error = bed.install(&[A, DEPLOYMENT], options.clone()).unwrap_err();
+    let error = bed.install(&[A, DEPLOYMENT], &options).unwrap_err();
     assert_eq!(error.code, ErrorCode::Timeout);
     assert!(error.message.contains("uninstalled due to atomic") && error.message.contains("Deployment \"d\""), "{}", error.message);
     assert_eq!((bed.has("a"), bed.statuses().len()), (false, 0));
 
-    bed.install(&[A, B], json!({})).unwrap();
-    let error = bed.upgrade(&[A, DEPLOYMENT], "{}", options).unwrap_err();
+    bed.install(&[A, B], &json!({})).unwrap();
+    let error = bed.upgrade(&[A, DEPLOYMENT], "{}", &options).unwrap_err();
     assert!(error.message.contains("rolled back due to atomic"), "{}", error.message);
     assert_eq!(bed.statuses(), ["1 superseded", "2 failed", "3 deployed"]);
     assert!(bed.has("b"));
@@ -212,7 +212,7 @@ fn waiting_ends_when_everything_is_ready() {
             object["status"] = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1});
         }
     }));
-    bed.install(&[DEPLOYMENT], json!({"wait": true})).unwrap();
+    bed.install(&[DEPLOYMENT], &json!({"wait": true})).unwrap();
     assert!(bed.clock.reports.borrow().contains(&"wait".to_owned()));
 }
 
@@ -223,9 +223,9 @@ fn a_change_cut_off_anywhere_goes_on_and_happens_once() {
         *bed.server.touch.borrow_mut() = Some(Box::new(job_done));
         bed.operation("op1");
         bed.server.writes_left.set(Some(dies_after));
-        let first = bed.install(&[A, B, HOOK], json!({}));
+        let first = bed.install(&[A, B, HOOK], &json!({}));
         bed.server.writes_left.set(None);
-        let second = bed.install(&[A, B, HOOK], json!({})).unwrap();
+        let second = bed.install(&[A, B, HOOK], &json!({})).unwrap();
         assert_eq!((second.changed, second.release.revision, second.release.status.as_str()), (true, 1, "deployed"), "died after {dies_after} writes: {first:?}");
         assert_eq!(second.release.operation.as_deref(), Some("op1"));
         assert_eq!(bed.statuses(), ["1 deployed"]);
@@ -233,26 +233,26 @@ fn a_change_cut_off_anywhere_goes_on_and_happens_once() {
 
         bed.operation("op2");
         bed.server.writes_left.set(Some(dies_after));
-        let first = bed.upgrade(&[A, HOOK], "v: z", json!({}));
+        let first = bed.upgrade(&[A, HOOK], "v: z", &json!({}));
         bed.server.writes_left.set(None);
-        let second = bed.upgrade(&[A, HOOK], "v: z", json!({})).unwrap();
+        let second = bed.upgrade(&[A, HOOK], "v: z", &json!({})).unwrap();
         assert_eq!((second.changed, second.release.revision), (true, 2), "died after {dies_after} writes: {first:?}");
         assert_eq!(bed.statuses(), ["1 superseded", "2 deployed"]);
         assert!(!bed.has("b"));
 
         bed.operation("op3");
         bed.server.writes_left.set(Some(dies_after));
-        let first = block_on(bed.flow(json!({})).rollback(0));
+        let first = block_on(bed.flow(&json!({})).rollback(0));
         bed.server.writes_left.set(None);
-        let second = block_on(bed.flow(json!({})).rollback(0)).unwrap();
+        let second = block_on(bed.flow(&json!({})).rollback(0)).unwrap();
         assert_eq!(second.release.revision, 3, "died after {dies_after} writes: {first:?}");
         assert_eq!(bed.statuses(), ["1 superseded", "2 superseded", "3 deployed"]);
 
         bed.operation("op4");
         bed.server.writes_left.set(Some(dies_after));
-        let first = block_on(bed.flow(json!({})).uninstall());
+        let first = block_on(bed.flow(&json!({})).uninstall());
         bed.server.writes_left.set(None);
-        block_on(bed.flow(json!({})).uninstall()).unwrap();
+        block_on(bed.flow(&json!({})).uninstall()).unwrap();
         assert_eq!(bed.statuses(), [] as [&str; 0], "died after {dies_after} writes: {first:?}");
         assert!(!bed.has("a"));
     }
@@ -262,7 +262,7 @@ fn a_change_cut_off_anywhere_goes_on_and_happens_once() {
 fn the_mark_of_an_operation_counts_only_on_its_own_revision() {
     let bed = Bed::default();
     bed.operation("op1");
-    bed.install(&[A], json!({})).unwrap();
+    bed.install(&[A], &json!({})).unwrap();
     // Another tool made revision 2 and copied the labels, as Helm does.
     let mut copy = bed.server.get(&format!("{SECRETS}/sh.helm.release.v1.rel.v1")).unwrap();
     let mut record = bed.record(1);
@@ -280,38 +280,38 @@ fn the_mark_of_an_operation_counts_only_on_its_own_revision() {
 #[test]
 fn a_change_under_way_is_a_lock_that_force_clears() {
     let bed = Bed::default();
-    bed.install(&[A], json!({})).unwrap();
+    bed.install(&[A], &json!({})).unwrap();
     bed.operation("dead");
     // The Secret of the new revision, and then nothing more.
     bed.server.writes_left.set(Some(1));
-    bed.upgrade(&[A], "v: x", json!({})).unwrap_err();
+    bed.upgrade(&[A], "v: x", &json!({})).unwrap_err();
     bed.server.writes_left.set(None);
     assert_eq!(bed.statuses(), ["1 deployed", "2 pending-upgrade"]);
     bed.operation("other");
-    let error = bed.upgrade(&[A], "v: y", json!({})).unwrap_err();
+    let error = bed.upgrade(&[A], "v: y", &json!({})).unwrap_err();
     assert_eq!(error.code, ErrorCode::Conflict);
     assert!(error.message.contains("another operation (install/upgrade/rollback) is in progress"));
-    bed.upgrade(&[A], "v: y", json!({"force": true})).unwrap();
+    bed.upgrade(&[A], "v: y", &json!({"force": true})).unwrap();
     assert_eq!(bed.statuses(), ["1 superseded", "2 failed", "3 deployed"]);
 }
 
 #[test]
 fn values_of_the_revision_before_are_used_as_asked() {
-    let config = |values: &str, options: Value| {
+    let config = |values: &str, options: &Value| {
         let bed = Bed::default();
         let plan = bed.plan(&[A, ("values.yaml", "old: 1\n")], "{v: \"1\", w: 1}");
-        block_on(bed.flow(json!({})).install(plan)).unwrap();
+        block_on(bed.flow(&json!({})).install(plan)).unwrap();
         let outcome = bed.upgrade(&[A, ("values.yaml", "new: 1\n"), ("templates/e.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: e}\ndata: {all: {{ toJson .Values | quote }}}\n")], values, options).unwrap();
         assert_eq!(outcome.release.revision, 2);
         let all = bed.server.get(&format!("{MAPS}/e")).unwrap()["data"]["all"].as_str().unwrap().to_owned();
         (Value::Object(bed.record(2).config).to_string(), all)
     };
     let text = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-    assert_eq!(config("{}", json!({})), text(r#"{"v":"1","w":1}"#, r#"{"new":1,"v":"1","w":1}"#));
-    assert_eq!(config("v: \"2\"", json!({})), text(r#"{"v":"2"}"#, r#"{"new":1,"v":"2"}"#));
-    assert_eq!(config("{}", json!({"resetValues": true})), text("{}", r#"{"new":1}"#));
-    assert_eq!(config("v: \"2\"", json!({"reuseValues": true})), text(r#"{"v":"2","w":1}"#, r#"{"old":1,"v":"2","w":1}"#));
-    assert_eq!(config("v: \"2\"", json!({"resetThenReuseValues": true})), text(r#"{"v":"2","w":1}"#, r#"{"new":1,"v":"2","w":1}"#));
+    assert_eq!(config("{}", &json!({})), text(r#"{"v":"1","w":1}"#, r#"{"new":1,"v":"1","w":1}"#));
+    assert_eq!(config("v: \"2\"", &json!({})), text(r#"{"v":"2"}"#, r#"{"new":1,"v":"2"}"#));
+    assert_eq!(config("{}", &json!({"resetValues": true})), text("{}", r#"{"new":1}"#));
+    assert_eq!(config("v: \"2\"", &json!({"reuseValues": true})), text(r#"{"v":"2","w":1}"#, r#"{"old":1,"v":"2","w":1}"#));
+    assert_eq!(config("v: \"2\"", &json!({"resetThenReuseValues": true})), text(r#"{"v":"2","w":1}"#, r#"{"new":1,"v":"2","w":1}"#));
 }
 
 #[test]
@@ -319,23 +319,23 @@ fn a_plan_whose_templates_asked_for_the_revision_is_made_for_it() {
     let bed = Bed::default();
     let template = ("templates/r.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: r}\ndata: {r: \"{{ .Release.Revision }} {{ .Release.IsUpgrade }}\"}\n");
     let told = || bed.server.get(&format!("{MAPS}/r")).unwrap()["data"]["r"].clone();
-    bed.install(&[template], json!({})).unwrap();
+    bed.install(&[template], &json!({})).unwrap();
     assert_eq!(told(), "1 false");
-    bed.upgrade(&[template], "{}", json!({})).unwrap();
+    bed.upgrade(&[template], "{}", &json!({})).unwrap();
     assert_eq!(told(), "2 true");
 }
 
 #[test]
 fn old_revisions_are_forgotten_but_never_the_deployed_one() {
     let bed = Bed::default();
-    bed.install(&[A], json!({})).unwrap();
+    bed.install(&[A], &json!({})).unwrap();
     for v in 2..6 {
-        bed.upgrade(&[A], &format!("v: \"{v}\""), json!({"historyMax": 3})).unwrap();
+        bed.upgrade(&[A], &format!("v: \"{v}\""), &json!({"historyMax": 3})).unwrap();
     }
     assert_eq!(bed.statuses(), ["3 superseded", "4 superseded", "5 deployed"]);
     bed.server.refusals.borrow_mut().push(("PATCH", "configmaps/a".into(), 422));
     for v in 6..9 {
-        bed.upgrade(&[A], &format!("v: \"{v}\""), json!({"historyMax": 2})).unwrap_err();
+        bed.upgrade(&[A], &format!("v: \"{v}\""), &json!({"historyMax": 2})).unwrap_err();
     }
     assert_eq!(bed.statuses(), ["5 deployed", "7 failed", "8 failed"]);
 }
@@ -343,7 +343,7 @@ fn old_revisions_are_forgotten_but_never_the_deployed_one() {
 #[test]
 fn a_release_of_helm_3_is_moved_to_server_side_apply_once() {
     let bed = Bed::default();
-    bed.install(&[A], json!({})).unwrap();
+    bed.install(&[A], &json!({})).unwrap();
     let path = format!("{SECRETS}/sh.helm.release.v1.rel.v1");
     let mut record = bed.record(1);
     record.apply_method.clear();
@@ -351,7 +351,7 @@ fn a_release_of_helm_3_is_moved_to_server_side_apply_once() {
     bed.server.objects.borrow_mut().get_mut(&path).unwrap()["data"]["release"] = json!(encoded);
     bed.server.objects.borrow_mut().get_mut(&format!("{MAPS}/a")).unwrap()["metadata"]["managedFields"] =
         json!([{"manager": "helm", "operation": "Update", "fieldsV1": {"f:data": {"f:v": {}}}}]);
-    bed.upgrade(&[A], "v: \"2\"", json!({})).unwrap();
+    bed.upgrade(&[A], "v: \"2\"", &json!({})).unwrap();
     let fields = bed.server.get(&format!("{MAPS}/a")).unwrap()["metadata"]["managedFields"].clone();
     assert_eq!(fields, json!([{"apiVersion": "v1", "manager": "helm", "operation": "Apply", "fieldsV1": {"f:data": {"f:v": {}}}}]));
     assert_eq!(bed.record(2).apply_method, "ssa");
@@ -365,11 +365,11 @@ fn definitions_are_created_when_missing_and_left_alone_otherwise() {
         object["status"] = json!({"conditions": [{"type": "Established", "status": "True"}]});
     }));
     let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/w";
-    bed.install(&[A, crd], json!({})).unwrap();
+    bed.install(&[A, crd], &json!({})).unwrap();
     assert_eq!(bed.server.get(path).unwrap()["spec"]["new"], true);
-    block_on(bed.flow(json!({})).uninstall()).unwrap();
+    block_on(bed.flow(&json!({})).uninstall()).unwrap();
     bed.server.put(path, json!({"metadata": {"name": "w"}, "spec": {"new": false}}));
-    bed.install(&[A, crd], json!({})).unwrap();
+    bed.install(&[A, crd], &json!({})).unwrap();
     assert_eq!(bed.server.get(path).unwrap()["spec"]["new"], false);
 }
 
@@ -377,14 +377,14 @@ fn definitions_are_created_when_missing_and_left_alone_otherwise() {
 fn a_preview_says_what_would_change_and_changes_nothing() {
     let bed = Bed::default();
     let preview = |files: &[(&str, &str)], values: &str| {
-        let mut changes: Vec<String> = block_on(bed.flow(json!({})).preview(bed.plan(files, values))).unwrap()
+        let mut changes: Vec<String> = block_on(bed.flow(&json!({})).preview(bed.plan(files, values))).unwrap()
             .into_iter().map(|c| format!("{} {} {} {}", c.kind, c.name, c.what, c.patch)).collect();
         changes.sort();
         changes
     };
     assert_eq!(preview(&[A], "{}"), ["v1/ConfigMap a created []"]);
     assert!(bed.server.objects.borrow().is_empty());
-    bed.install(&[A, B], json!({})).unwrap();
+    bed.install(&[A, B], &json!({})).unwrap();
     let before = bed.server.objects.borrow().clone();
     assert_eq!(preview(&[A, B], "{}"), ["v1/ConfigMap a unchanged []", "v1/ConfigMap b unchanged []"]);
     assert_eq!(
@@ -407,15 +407,15 @@ fn tests_run_again_each_time_and_change_no_revision() {
         }
     }));
     let test = ("templates/t.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: t, annotations: {helm.sh/hook: test}}\n");
-    bed.install(&[A, test], json!({})).unwrap();
+    bed.install(&[A, test], &json!({})).unwrap();
     assert!(bed.server.get("/api/v1/namespaces/demo/pods/t").is_none());
     for _ in 0..2 {
-        let outcome = block_on(bed.flow(json!({})).run_tests()).unwrap();
+        let outcome = block_on(bed.flow(&json!({})).run_tests()).unwrap();
         assert_eq!((outcome.changed, outcome.release.revision), (false, 1));
     }
     assert_eq!(bed.record(1).hooks[0].last_run.phase, "Succeeded");
     *bed.server.touch.borrow_mut() = Some(Box::new(|object| object["status"] = json!({"phase": "Failed"})));
-    let error = block_on(bed.flow(json!({})).run_tests()).unwrap_err();
+    let error = block_on(bed.flow(&json!({})).run_tests()).unwrap_err();
     assert!(error.message.starts_with("failed test: hook Pod \"t\""), "{}", error.message);
     assert_eq!(bed.statuses(), ["1 deployed"]);
 }

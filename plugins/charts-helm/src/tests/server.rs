@@ -288,6 +288,6 @@ pub(super) fn archive(files: &[(&str, &str)]) -> Vec<u8> {
     gzip.finish().unwrap()
 }
 
-pub(super) fn entries(map: Value) -> Map<String, Value> {
+pub(super) fn entries(map: &Value) -> Map<String, Value> {
     map.as_object().cloned().unwrap()
 }

@@ -85,13 +85,13 @@ impl Cache {
             tracing::warn!(path = %path.display(), "compiled code is damaged; compiling again");
             return None;
         }
-        // SAFETY: `code` is what this host's `store` wrote: the folder and the file belong to this user and nobody else can
-        // write them, the bytes were read once and are the ones just hashed, and the name is made of the component's digest
-        // and the engine's compatibility hash, which wasmtime checks again.
         #[allow(
             unsafe_code,
             reason = "compiled code cannot be verified, only trusted; see the module"
         )]
+        // SAFETY: `code` is what this host's `store` wrote: the folder and the file belong to this user and nobody else can
+        // write them, the bytes were read once and are the ones just hashed, and the name is made of the component's digest
+        // and the engine's compatibility hash, which wasmtime checks again.
         let component = unsafe { Component::deserialize(engine, code) };
         component
             .map_err(|error| tracing::warn!(path = %path.display(), %error, "compiled code is not usable; compiling again"))

@@ -137,7 +137,7 @@ mod tests {
             "waited long enough"
         );
         drop(first);
-        gate.enter(&Call::client(), &slot).await.unwrap();
+        drop(gate.enter(&Call::client(), &slot).await.unwrap());
     }
 
     #[tokio::test(start_paused = true)]
@@ -153,6 +153,6 @@ mod tests {
             .await;
         assert!(matches!(hasty, Err(Error::Timeout(_))));
         drop(first);
-        second.await.unwrap();
+        drop(second.await.unwrap());
     }
 }

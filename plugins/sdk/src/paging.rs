@@ -79,7 +79,7 @@ mod tests {
         for limit in [1, 2, 7, 100, 5_000] {
             let (mut seen, mut next) = (Vec::new(), None);
             loop {
-                let keep = |n: u32| Ok((n % 9 == 0).then_some(n));
+                let keep = |n: u32| Ok(n.is_multiple_of(9).then_some(n));
                 let page = filtered(limit, next, numbers, keep)
                     .now_or_never()
                     .unwrap()
@@ -91,7 +91,12 @@ mod tests {
                     break;
                 }
             }
-            assert_eq!(seen, (0..100).filter(|n| n % 9 == 0).collect::<Vec<_>>());
+            assert_eq!(
+                seen,
+                (0..100)
+                    .filter(|n: &u32| n.is_multiple_of(9))
+                    .collect::<Vec<_>>()
+            );
         }
     }
 }

@@ -167,6 +167,12 @@ impl Place {
         if self.is_dev {
             command.arg("--dev");
         }
+        // What steers the tests is no configuration of the gateway.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("OPTIKON_") {
+                command.env_remove(name);
+            }
+        }
         command.args(&self.arguments).envs(&self.variables);
         let (process, stdout) = Process::start_piped("optikon serve", command, &self.log)?;
         let base = listening(stdout)
@@ -266,6 +272,12 @@ impl Gateway {
     #[must_use]
     pub fn data_folder(&self) -> &Path {
         &self.place.data
+    }
+
+    /// The folder that its plugins come from.
+    #[must_use]
+    pub fn plugins_folder(&self) -> &Path {
+        &self.place.plugins
     }
 
     /// Scheme, host and port.

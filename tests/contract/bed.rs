@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use futures::StreamExt;
 use optikon_core::ports::{Call, Event, EventStream, Object, Page, Registry, Supported, World};
 use optikon_core::words::{Cluster, ClusterName, Uid};
@@ -17,13 +17,12 @@ use optikon_xtask::folders::Folders;
 use optikon_xtask::plugins;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::Mutex;
 
 /// Nothing here takes so long; without an end, a lost event would hang the run.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Two compilations of the same component at once would only slow each other down.
-static LOADING: Mutex<()> = Mutex::const_new(());
+static LOADING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Which component.
 #[derive(Debug, Clone, Copy)]
@@ -51,28 +50,22 @@ impl Plugin {
         }
     }
 
-    /// Builds it once a process.
+    /// Builds it; a second time in the same process costs nothing.
     fn file(&self) -> Result<PathBuf> {
-        static SHIPPED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-        static EXAMPLE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+        static BUILT: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
+        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = built.get(self.name) {
+            return Ok(file.clone());
+        }
         let folders = Folders::here();
-        let built = if self.is_example {
+        let file = if self.is_example {
             let folder = folders.root.join("examples").join(self.name);
-            let out = folders.target.join("examples-plugins");
-            EXAMPLE.get_or_init(|| {
-                plugins::build_folder(&folders, &folder, &out)
-                    .map(|_| out)
-                    .map_err(|e| format!("{e:#}"))
-            })
+            plugins::build_folder(&folders, &folder, &folders.target.join("examples-plugins"))?
         } else {
-            SHIPPED.get_or_init(|| {
-                plugins::build_all(&folders)
-                    .map(|_| folders.plugins())
-                    .map_err(|e| format!("{e:#}"))
-            })
+            plugins::build_shipped(&folders, self.name)?
         };
-        let folder = built.as_ref().map_err(|e| anyhow!("{e}"))?;
-        Ok(folder.join(format!("{}.wasm", self.name)))
+        built.insert(self.name, file.clone());
+        Ok(file)
     }
 }
 

@@ -30,6 +30,9 @@ pub(crate) mod host {
                 import optikon:host/kube@0.1.0;
                 import optikon:host/central@0.1.0;
                 import optikon:host/upstream@0.1.0;
+                import optikon:host/keys@0.1.0;
+                import optikon:host/progress@0.1.0;
+                import optikon:host/facts@0.1.0;
             }
         "#,
         world: "optikon:engine/host",
@@ -45,9 +48,15 @@ pub(crate) mod host {
             "optikon:host/kube.[method]connection.mapping": async | store | trappable,
             "optikon:host/central.connect": async | store | trappable,
             "optikon:host/upstream.connect": async | store | trappable,
+            "optikon:host/keys.generate": async | store | trappable,
+            "optikon:host/keys.public-key": async | store | trappable,
+            "optikon:host/keys.sign": async | store | trappable,
             default: trappable,
         },
-        with: { "optikon:host/kube.connection": crate::state::Link },
+        with: {
+            "optikon:host/kube.connection": crate::state::Link,
+            "optikon:host/facts.target": crate::noted::Target,
+        },
     });
 }
 
@@ -69,6 +78,19 @@ pub(crate) mod prober {
     wasmtime::component::bindgen!({
         path: ["../../wit/common", "../../wit/host", "../../wit/prober"],
         world: "optikon:prober/prober",
+        with: {
+            "optikon:common": crate::bindings::host::optikon::common,
+            "optikon:host": crate::bindings::host::optikon::host,
+        },
+        exports: { default: async },
+    });
+}
+
+/// The world of charts backends.
+pub(crate) mod charts {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/common", "../../wit/host", "../../wit/charts"],
+        world: "optikon:charts/charts",
         with: {
             "optikon:common": crate::bindings::host::optikon::common,
             "optikon:host": crate::bindings::host::optikon::host,

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// Interfaces of `optikon:host`, in the order of `wit/README.md`.
 pub const INTERFACES: &[&str] = &[
-    "log", "config", "call", "clock", "random", "kv", "kube", "central", "upstream",
+    "log", "config", "call", "clock", "random", "kv", "kube", "central", "upstream", "keys",
+    "progress", "facts",
 ];
 
 /// The grant behind which guests in other languages find an empty WASI.

@@ -1,8 +1,8 @@
 //! Runs plugins: loads, limits and calls WebAssembly components.
 //!
 //! The only crate that names wasmtime. It serves core's ports [`Registry`](optikon_core::ports::Registry),
-//! [`Prober`](optikon_core::ports::Prober) and [`Plugins`](optikon_core::ports::Plugins) by calling components of the
-//! worlds in `wit/`, and gives them what their slot was granted. A trap, a crossed limit or a broken contract ends one call
+//! [`Prober`](optikon_core::ports::Prober), [`Charts`](optikon_core::ports::Charts) and
+//! [`Plugins`](optikon_core::ports::Plugins) by calling components of the worlds in `wit/`, and gives them what their slot was granted. A trap, a crossed limit or a broken contract ends one call
 //! with a typed error; nothing else notices.
 
 mod bindings;
@@ -19,6 +19,7 @@ mod inspect;
 mod limits;
 mod load;
 mod meter;
+mod noted;
 mod peers;
 mod pool;
 mod roles;

@@ -28,14 +28,23 @@ macro_rules! limits {
             type Error = String;
 
             fn try_from(given: BTreeMap<String, u64>) -> Result<Self, String> {
-                let mut limits = Self::default();
+                Self::default().with(given)
+            }
+        }
+
+        impl Limits {
+            /// The same with some keys set.
+            ///
+            /// # Errors
+            /// A key that does not exist.
+            pub fn with(mut self, given: BTreeMap<String, u64>) -> Result<Self, String> {
                 for (name, value) in given {
                     match name.replace('_', "-").as_str() {
-                        $($key => limits.$field = value,)*
+                        $($key => self.$field = value,)*
                         _ => return Err(format!("there is no limit \"{name}\"; there are: {}", [$($key),*].join(", "))),
                     }
                 }
-                Ok(limits)
+                Ok(self)
             }
         }
 
@@ -106,6 +115,26 @@ limits! {
 }
 
 impl Limits {
+    /// The defaults of a slot: a charts backend renders whole charts, holds whole releases, and has the time of its
+    /// operation; every other role has [`Limits::default`].
+    pub fn of_slot(slot: &str) -> Self {
+        let limits = Self::default();
+        if !slot.starts_with("charts") {
+            return limits;
+        }
+        Self {
+            cpu_ms: 10_000,
+            // The longest that an operation may give one target, and its slack.
+            wall_ms: 90_000_000,
+            memory_bytes: 256 * MIB,
+            hostcall_bytes: 32 * MIB,
+            response_bytes: 32 * MIB,
+            requests_per_call: 100_000,
+            held_bytes: 128 * MIB,
+            ..limits
+        }
+    }
+
     pub(crate) fn cpu(&self) -> Duration {
         Duration::from_millis(self.cpu_ms)
     }

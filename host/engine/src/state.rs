@@ -2,14 +2,14 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use optikon_core::{
-    ports::{Connection, Kv, World},
+    ports::{Connection, Kv, ProgressSink, World},
     words::{PluginName, ResourceGrant, SlotName},
 };
 use tokio::{
@@ -25,6 +25,7 @@ use wasmtime_wasi::WasiCtx;
 use crate::{
     imports::log::Lines,
     limits::{Crossed, Limits, key, to_usize},
+    noted::{Noted, Target},
     peers::Peers,
 };
 
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) kv: Arc<dyn Kv>,
     pub(crate) peers: Arc<dyn Peers>,
     pub(crate) world: Arc<dyn World>,
+    pub(crate) progress: Arc<OnceLock<Arc<dyn ProgressSink>>>,
     /// Pages of memory that all guests together may still take.
     pub(crate) memory: Arc<Semaphore>,
     /// The size of `memory` in bytes, for messages.
@@ -68,6 +70,8 @@ pub(crate) struct Serving {
     pub(crate) lines: Arc<Lines>,
     /// Streams from the host that the guest has not given back.
     pub(crate) streams: Arc<AtomicUsize>,
+    /// Of a call of a charts backend: what it asked for.
+    pub(crate) noted: Option<Arc<Noted>>,
 }
 
 impl Serving {
@@ -86,6 +90,14 @@ impl Serving {
             requests: Arc::new(Requests::new(&shared.limits, renews)),
             lines: Arc::new(Lines::new(Arc::clone(shared), function, renews)),
             streams: Arc::default(),
+            noted: None,
+        }
+    }
+
+    /// Notes that the call used what another run of it would answer otherwise.
+    pub(crate) fn note_impure(&self) {
+        if let Some(noted) = &self.noted {
+            noted.note_impure();
         }
     }
 }
@@ -132,6 +144,12 @@ impl Ctx {
             .into()),
             Err(other) => Err(other.into()),
         }
+    }
+
+    /// Hands a target to the guest, and notes from now on what it asks for.
+    pub(crate) fn lend_target(&mut self, noted: &Arc<Noted>) -> wasmtime::Result<Resource<Target>> {
+        self.serving.noted = Some(Arc::clone(noted));
+        Ok(self.table.push(Target(Arc::clone(noted)))?)
     }
 
     /// The connection behind a handle, if it belongs to the call that is served.
@@ -431,13 +449,13 @@ mod tests {
     use super::*;
     use futures::FutureExt;
 
-    fn requests(limits: Limits) -> Arc<Requests> {
-        Arc::new(Requests::new(&limits, false))
+    fn requests(limits: &Limits) -> Arc<Requests> {
+        Arc::new(Requests::new(limits, false))
     }
 
     #[tokio::test]
     async fn requests_queue_for_places_and_end_at_the_total() {
-        let requests = requests(Limits {
+        let requests = requests(&Limits {
             requests_at_once: 1,
             requests_per_call: 2,
             ..Limits::default()
@@ -459,7 +477,7 @@ mod tests {
             held_bytes: 100 * 1024,
             ..Limits::default()
         };
-        let requests = requests(limits);
+        let requests = requests(&limits);
         let mut first = requests.begin(0).await.unwrap();
         first.answered(90 * 1024).await.unwrap();
         let mut second = Box::pin(requests.begin(60 * 1024));

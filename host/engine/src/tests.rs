@@ -87,6 +87,7 @@ async fn instantiate(wat: &str, limits: Limits) -> Result<()> {
         kv: Arc::new(Nothing),
         peers: Arc::new(NoPeers),
         world: Arc::new(Nothing),
+        progress: Arc::default(),
         memory: Arc::new(Semaphore::new(1 << 14)),
         memory_total: 1 << 30,
         memory_held: 0.into(),

@@ -90,12 +90,21 @@ pub(crate) enum Own {
 impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
     /// The revision that this call's operation made: by a rollback to `rollback`, or by an install or upgrade.
     pub(crate) async fn own(&self, entries: &[Entry], rollback: Option<u32>) -> Result<Own, Error> {
-        let Some(operation) = self.operation() else { return Ok(Own::Nothing) };
-        for entry in entries.iter().filter(|e| e.operation.as_ref() == Some(&operation)) {
+        let Some(operation) = self.operation() else {
+            return Ok(Own::Nothing);
+        };
+        for entry in entries
+            .iter()
+            .filter(|e| e.operation.as_ref() == Some(&operation))
+        {
             let stored = self.store().load(&self.name, entry.version).await?;
             if stored.record.info.rollback_revision == rollback.unwrap_or(0) {
                 let is_open = is_pending(&stored.record.info.status);
-                return Ok(if is_open { Own::Open(stored) } else { Own::Ended(stored) });
+                return Ok(if is_open {
+                    Own::Open(stored)
+                } else {
+                    Own::Ended(stored)
+                });
             }
         }
         Ok(Own::Nothing)
@@ -106,7 +115,10 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
     pub(crate) async fn again(&self, stored: Stored, entries: &[Entry]) -> Result<Outcome, Error> {
         let info = &stored.record.info;
         if info.status != "failed" {
-            return Ok(Outcome { release: view::release(&stored, true), changed: true });
+            return Ok(Outcome {
+                release: view::release(&stored, true),
+                changed: true,
+            });
         }
         let error = Error::unavailable(info.description.clone()).with("reason", "failed-before");
         let version = stored.record.version;
@@ -119,7 +131,11 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
     }
 
     /// The revision whose objects are in the cluster: the deployed one, else the newest that was applied at all.
-    pub(crate) async fn base(&self, entries: &[Entry], below: u32) -> Result<Option<Stored>, Error> {
+    pub(crate) async fn base(
+        &self,
+        entries: &[Entry],
+        below: u32,
+    ) -> Result<Option<Stored>, Error> {
         let older = || entries.iter().filter(|e| e.version < below);
         let deployed = older().find(|e| e.status == "deployed");
         let applied = || older().find(|e| matches!(e.status.as_str(), "failed" | "superseded"));
@@ -131,7 +147,9 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
 
     /// A pending revision of somebody else ends the call, or with `force` is declared failed.
     pub(crate) async fn clear_pending(&self, entries: &mut [Entry]) -> Result<(), Error> {
-        let Some(last) = entries.first_mut().filter(|e| is_pending(&e.status)) else { return Ok(()) };
+        let Some(last) = entries.first_mut().filter(|e| is_pending(&e.status)) else {
+            return Ok(());
+        };
         if !self.options.force {
             let message = format!(
                 "another operation (install/upgrade/rollback) is in progress: revision {} of release \"{}\" is {}; if nobody is at work on it any more, force clears it",
@@ -140,9 +158,14 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
             return Err(Error::conflict(message, Some(last.version.to_string())));
         }
         let mut stored = self.store().load(&self.name, last.version).await?;
-        stored.record.info.description = format!("Cleared: it was left behind as {}", stored.record.info.status);
+        stored.record.info.description = format!(
+            "Cleared: it was left behind as {}",
+            stored.record.info.status
+        );
         "failed".clone_into(&mut stored.record.info.status);
-        self.store().update(&mut stored, self.world.now_ms()).await?;
+        self.store()
+            .update(&mut stored, self.world.now_ms())
+            .await?;
         "failed".clone_into(&mut last.status);
         Ok(())
     }
@@ -153,7 +176,11 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
         Record {
             name: self.name.clone(),
             info: Info {
-                first_deployed: if first.is_empty() { now.clone() } else { first.to_owned() },
+                first_deployed: if first.is_empty() {
+                    now.clone()
+                } else {
+                    first.to_owned()
+                },
                 last_deployed: now,
                 description: sort.begun(),
                 status: sort.pending(),
@@ -179,12 +206,21 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
         labels: BTreeMap<String, String>,
         entries: &[Entry],
     ) -> Result<Stored, Error> {
-        let stored = self.store().create(record, labels, self.operation(), self.world.now_ms()).await?;
+        let stored = self
+            .store()
+            .create(record, labels, self.operation(), self.world.now_ms())
+            .await?;
         let max = self.options.history_max() as usize;
         if max > 0 {
             // The new one counts; the deployed one stays, and so does the newest failed one that may be the base.
-            let deployed = entries.iter().find(|e| e.status == "deployed").map(|e| e.version);
-            let old = entries.iter().skip(max.saturating_sub(1)).filter(|e| Some(e.version) != deployed);
+            let deployed = entries
+                .iter()
+                .find(|e| e.status == "deployed")
+                .map(|e| e.version);
+            let old = entries
+                .iter()
+                .skip(max.saturating_sub(1))
+                .filter(|e| Some(e.version) != deployed);
             for entry in old {
                 self.store().delete(&self.name, entry.version).await?;
             }
@@ -202,8 +238,12 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
 
     async fn steps(&self, change: &mut Change) -> Result<(), Error> {
         let word = change.sort.word();
-        self.run_hooks(&mut change.new, &format!("pre-{word}")).await?;
-        let is_client_side = change.base.as_ref().is_some_and(|base| !base.record.is_server_side());
+        self.run_hooks(&mut change.new, &format!("pre-{word}"))
+            .await?;
+        let is_client_side = change
+            .base
+            .as_ref()
+            .is_some_and(|base| !base.record.is_server_side());
         if is_client_side {
             self.migrate_all(&change.objects).await?;
         }
@@ -219,7 +259,8 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
         if self.options.waits() {
             self.wait_until(&change.objects, readiness, "wait").await?;
         }
-        self.run_hooks(&mut change.new, &format!("post-{word}")).await
+        self.run_hooks(&mut change.new, &format!("post-{word}"))
+            .await
     }
 
     async fn finish(&self, mut change: Change) -> Result<Outcome, Error> {
@@ -230,9 +271,16 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
         }
         let info = &mut change.new.record.info;
         "deployed".clone_into(&mut info.status);
-        info.description = self.options.description.clone().unwrap_or_else(|| change.sort.done());
+        info.description = self
+            .options
+            .description
+            .clone()
+            .unwrap_or_else(|| change.sort.done());
         self.store().update(&mut change.new, now).await?;
-        Ok(Outcome { release: view::release(&change.new, true), changed: true })
+        Ok(Outcome {
+            release: view::release(&change.new, true),
+            changed: true,
+        })
     }
 
     /// Writes down what failed, and undoes it where that was asked for. Returns the error for the caller.
@@ -241,14 +289,24 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
         let info = &mut change.new.record.info;
         "failed".clone_into(&mut info.status);
         info.description = description.chars().take(MAX_DESCRIPTION).collect();
-        if let Err(second) = self.store().update(&mut change.new, self.world.now_ms()).await {
-            error.message = format!("{}; and it could not be written down: {}", error.message, second.message);
+        if let Err(second) = self
+            .store()
+            .update(&mut change.new, self.world.now_ms())
+            .await
+        {
+            error.message = format!(
+                "{}; and it could not be written down: {}",
+                error.message, second.message
+            );
             return error;
         }
         if !self.options.atomic || matches!(change.sort, Sort::Rollback(_)) {
             return error;
         }
-        let base = change.base.as_ref().filter(|_| change.sort == Sort::Upgrade);
+        let base = change
+            .base
+            .as_ref()
+            .filter(|_| change.sort == Sort::Upgrade);
         self.undo(base.map(|b| b.record.version), error).await
     }
 
@@ -256,12 +314,20 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
     async fn undo(&self, base: Option<u32>, mut error: Error) -> Error {
         self.world.report("undo", "", 0, 0);
         let undone = match base {
-            Some(version) => Box::pin(self.rollback_to(version)).await.map(|_| "rolled back"),
+            Some(version) => Box::pin(self.rollback_to(version))
+                .await
+                .map(|_| "rolled back"),
             None => Box::pin(self.remove_release()).await.map(|_| "uninstalled"),
         };
         error.message = match undone {
-            Ok(words) => format!("release {} failed, and has been {words} due to atomic being set: {}", self.name, error.message),
-            Err(second) => format!("{}; and it could not be undone: {}", error.message, second.message),
+            Ok(words) => format!(
+                "release {} failed, and has been {words} due to atomic being set: {}",
+                self.name, error.message
+            ),
+            Err(second) => format!(
+                "{}; and it could not be undone: {}",
+                error.message, second.message
+            ),
         };
         error
     }

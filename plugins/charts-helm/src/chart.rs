@@ -23,10 +23,15 @@ pub fn load(archive: &[u8]) -> Result<Chart, Error> {
 pub fn describe(archive: &[u8]) -> Result<Value, Error> {
     let chart = load(archive)?;
     let metadata = &chart.metadata;
-    let dependencies: Vec<Value> = metadata.dependencies.iter().flatten().map(|d| {
-        json!({"name": d.name, "version": d.version, "repository": d.repository,
+    let dependencies: Vec<Value> = metadata
+        .dependencies
+        .iter()
+        .flatten()
+        .map(|d| {
+            json!({"name": d.name, "version": d.version, "repository": d.repository,
                "condition": d.condition, "alias": d.alias})
-    }).collect();
+        })
+        .collect();
     Ok(json!({
         "name": metadata.name,
         "version": metadata.version,
@@ -114,13 +119,21 @@ fn metadata(metadata: &Metadata) -> Value {
     fields.text("appVersion", &metadata.app_version);
     fields.truth("deprecated", metadata.deprecated);
     let annotations = metadata.annotations.iter().flatten();
-    let annotations: Map<String, Value> =
-        annotations.map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+    let annotations: Map<String, Value> = annotations
+        .map(|(key, value)| (key.clone(), value.as_str().into()))
+        .collect();
     if !annotations.is_empty() {
-        fields.0.insert("annotations".to_owned(), annotations.into());
+        fields
+            .0
+            .insert("annotations".to_owned(), annotations.into());
     }
     fields.text("kubeVersion", &metadata.kube_version);
-    let dependencies = metadata.dependencies.iter().flatten().map(dependency).collect();
+    let dependencies = metadata
+        .dependencies
+        .iter()
+        .flatten()
+        .map(dependency)
+        .collect();
     fields.list("dependencies", dependencies);
     fields.text("type", &metadata.chart_type);
     Value::Object(fields.0)
@@ -128,9 +141,14 @@ fn metadata(metadata: &Metadata) -> Value {
 
 fn dependency(dependency: &Dependency) -> Value {
     let mut fields = Fields::default();
-    fields.0.insert("name".to_owned(), dependency.name.as_str().into());
+    fields
+        .0
+        .insert("name".to_owned(), dependency.name.as_str().into());
     fields.text("version", &dependency.version);
-    fields.0.insert("repository".to_owned(), dependency.repository.as_str().into());
+    fields.0.insert(
+        "repository".to_owned(),
+        dependency.repository.as_str().into(),
+    );
     fields.text("condition", &dependency.condition);
     fields.texts("tags", &dependency.tags);
     fields.truth("enabled", dependency.enabled);
@@ -147,10 +165,17 @@ pub fn is_same(a: &Value, b: &Value) -> bool {
         if part.as_array().is_some_and(Vec::is_empty) {
             return Value::Null;
         }
-        for file in part.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        for file in part
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_object_mut)
+        {
             file.remove("modtime");
         }
         part
     }
-    ["metadata", "templates", "files", "values", "schema"].iter().all(|key| part(a, key) == part(b, key))
+    ["metadata", "templates", "files", "values", "schema"]
+        .iter()
+        .all(|key| part(a, key) == part(b, key))
 }

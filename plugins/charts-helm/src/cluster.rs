@@ -17,7 +17,10 @@ const TRIES: usize = 5;
 ///
 /// # Errors
 /// What the server says.
-pub(crate) async fn look<C: Requester>(cluster: &C, object: &Object) -> Result<Option<Value>, Error> {
+pub(crate) async fn look<C: Requester>(
+    cluster: &C,
+    object: &Object,
+) -> Result<Option<Value>, Error> {
     match Api(cluster).get(&object.path()).await {
         Ok(present) => Ok(Some(present)),
         Err(error) if error.code == ErrorCode::NotFound => Ok(None),
@@ -60,7 +63,10 @@ pub(crate) async fn remove<C: Requester>(
     present: &Value,
 ) -> Result<(), Error> {
     let mut asked = request(Method::Delete, &object.path());
-    let uid = present.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
+    let uid = present
+        .pointer("/metadata/uid")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let mut options = json!({
         "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background",
     });
@@ -90,17 +96,31 @@ pub(crate) fn of(object: &Object, mut error: Error) -> Error {
 /// What the server says.
 pub(crate) async fn migrate<C: Requester>(cluster: &C, object: &Object) -> Result<bool, Error> {
     for attempt in 0..TRIES {
-        let Some(present) = look(cluster, object).await? else { return Ok(false) };
-        let fields = present.pointer("/metadata/managedFields").and_then(Value::as_array);
+        let Some(present) = look(cluster, object).await? else {
+            return Ok(false);
+        };
+        let fields = present
+            .pointer("/metadata/managedFields")
+            .and_then(Value::as_array);
         let Some(migrated) = fields.and_then(|fields| merged(fields, &object.api_version)) else {
             return Ok(false);
         };
-        let version = present.pointer("/metadata/resourceVersion").cloned().unwrap_or_default();
+        let version = present
+            .pointer("/metadata/resourceVersion")
+            .cloned()
+            .unwrap_or_default();
         let patch = json!([
             {"op": "replace", "path": "/metadata/managedFields", "value": migrated},
             {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
         ]);
-        let done = Api(cluster).patch(&object.path(), optikon_plugin_sdk::api::Patch::Json, &patch, false).await;
+        let done = Api(cluster)
+            .patch(
+                &object.path(),
+                optikon_plugin_sdk::api::Patch::Json,
+                &patch,
+                false,
+            )
+            .await;
         match done {
             Ok(_) => return Ok(true),
             Err(error) if error.code == ErrorCode::Conflict && attempt + 1 < TRIES => {}
@@ -112,10 +132,22 @@ pub(crate) async fn migrate<C: Requester>(cluster: &C, object: &Object) -> Resul
 
 /// `managedFields` with Helm's updates as one apply; none where there are no updates of Helm.
 fn merged(fields: &[Value], api_version: &str) -> Option<Vec<Value>> {
-    let is = |entry: &Value, key: &str, wanted: &str| entry.get(key).and_then(Value::as_str) == Some(wanted);
-    let is_whole = |entry: &Value| entry.get("subresource").and_then(Value::as_str).unwrap_or_default().is_empty();
-    let is_update = |entry: &&Value| is(entry, "manager", MANAGER) && is(entry, "operation", "Update") && is_whole(entry);
-    let is_apply = |entry: &&Value| is(entry, "manager", MANAGER) && is(entry, "operation", "Apply") && is_whole(entry);
+    let is = |entry: &Value, key: &str, wanted: &str| {
+        entry.get(key).and_then(Value::as_str) == Some(wanted)
+    };
+    let is_whole = |entry: &Value| {
+        entry
+            .get("subresource")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .is_empty()
+    };
+    let is_update = |entry: &&Value| {
+        is(entry, "manager", MANAGER) && is(entry, "operation", "Update") && is_whole(entry)
+    };
+    let is_apply = |entry: &&Value| {
+        is(entry, "manager", MANAGER) && is(entry, "operation", "Apply") && is_whole(entry)
+    };
     let update = fields.iter().find(is_update)?;
     let mut all = Map::new();
     for entry in fields.iter().filter(|e| is_update(e) || is_apply(e)) {
@@ -127,9 +159,15 @@ fn merged(fields: &[Value], api_version: &str) -> Option<Vec<Value>> {
     if let Some(apply) = apply.as_object_mut() {
         apply.insert("operation".into(), "Apply".into());
         apply.insert("fieldsV1".into(), all.into());
-        apply.entry("apiVersion").or_insert_with(|| api_version.into());
+        apply
+            .entry("apiVersion")
+            .or_insert_with(|| api_version.into());
     }
-    let mut kept: Vec<Value> = fields.iter().filter(|e| !is_update(e) && !is_apply(e)).cloned().collect();
+    let mut kept: Vec<Value> = fields
+        .iter()
+        .filter(|e| !is_update(e) && !is_apply(e))
+        .cloned()
+        .collect();
     kept.push(apply);
     Some(kept)
 }
@@ -161,7 +199,10 @@ mod tests {
         let migrated = merged(&fields, "v1").unwrap();
         assert_eq!(migrated.len(), 3);
         assert_eq!(migrated[2]["operation"], "Apply");
-        assert_eq!(migrated[2]["fieldsV1"], json!({"f:data": {"f:a": {}, "f:b": {}}}));
+        assert_eq!(
+            migrated[2]["fieldsV1"],
+            json!({"f:data": {"f:a": {}, "f:b": {}}})
+        );
         assert_eq!(merged(&migrated, "v1"), None);
     }
 }

@@ -34,7 +34,9 @@ pub(crate) struct RenderFacts<T> {
 
 impl<T> fmt::Debug for RenderFacts<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RenderFacts").field("missing", &self.missing).finish_non_exhaustive()
+        f.debug_struct("RenderFacts")
+            .field("missing", &self.missing)
+            .finish_non_exhaustive()
     }
 }
 
@@ -85,7 +87,10 @@ impl<T: Target> RenderFacts<T> {
         self.versions.get_or_init(|| {
             let mut versions = self.target.api_versions();
             if versions.is_empty() {
-                versions = helm_engine::DEFAULT_API_VERSIONS.iter().map(|v| (*v).to_owned()).collect();
+                versions = helm_engine::DEFAULT_API_VERSIONS
+                    .iter()
+                    .map(|v| (*v).to_owned())
+                    .collect();
             }
             versions.sort_unstable();
             versions
@@ -103,7 +108,9 @@ impl<T: Target> Facts for RenderFacts<T> {
     }
 
     fn release_revision(&self) -> i64 {
-        let revision = self.action.map_or_else(|| self.target.revision(), |(_, revision)| revision);
+        let revision = self
+            .action
+            .map_or_else(|| self.target.revision(), |(_, revision)| revision);
         self.revision.set(Some(revision));
         i64::from(revision)
     }
@@ -121,7 +128,9 @@ impl<T: Target> Facts for RenderFacts<T> {
     }
 
     fn has_api_version(&self, api_version: &str) -> bool {
-        self.versions().binary_search_by(|known| known.as_str().cmp(api_version)).is_ok()
+        self.versions()
+            .binary_search_by(|known| known.as_str().cmp(api_version))
+            .is_ok()
     }
 
     fn api_versions(&self) -> Vec<String> {
@@ -166,7 +175,12 @@ impl<T: Target> Environment for RenderFacts<T> {
         if !self.is_live {
             return Ok(nothing());
         }
-        let lookup = (api_version.into(), kind.into(), namespace.into(), name.into());
+        let lookup = (
+            api_version.into(),
+            kind.into(),
+            namespace.into(),
+            name.into(),
+        );
         if let Some(found) = self.known.borrow().get(&lookup) {
             return Ok(found.clone());
         }

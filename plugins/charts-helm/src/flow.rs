@@ -37,7 +37,10 @@ pub struct Flow<'a, C, W, T> {
 
 impl<C, W, T> std::fmt::Debug for Flow<'_, C, W, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Flow").field("name", &self.name).field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Flow")
+            .field("name", &self.name)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -96,11 +99,20 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
     }
 
     /// Whether every present one of these objects is the release's own.
-    pub(crate) async fn check_ownership(&self, objects: &[&Object], what: &str) -> Result<(), Error> {
+    pub(crate) async fn check_ownership(
+        &self,
+        objects: &[&Object],
+        what: &str,
+    ) -> Result<(), Error> {
         if self.options.take_ownership {
             return Ok(());
         }
-        let present = join_all(objects.iter().map(|object| cluster::look(self.cluster, object))).await;
+        let present = join_all(
+            objects
+                .iter()
+                .map(|object| cluster::look(self.cluster, object)),
+        )
+        .await;
         for (object, present) in objects.iter().zip(present) {
             let Some(present) = present? else { continue };
             if let Err(problem) = check_owner(&present, &self.name, &self.namespace) {
@@ -118,7 +130,10 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
     pub(crate) async fn apply_all(&self, objects: &[Object], force: bool) -> Result<(), Error> {
         let mut done = 0;
         for run in runs(objects) {
-            let kind = run.first().map(|o| o.kind.kind.as_str()).unwrap_or_default();
+            let kind = run
+                .first()
+                .map(|o| o.kind.kind.as_str())
+                .unwrap_or_default();
             self.world.report("apply", kind, done, objects.len());
             let applied = join_all(run.iter().map(|object| async move {
                 let value = object.marked(&self.name, &self.namespace);
@@ -135,8 +150,18 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
 
     /// Moves what Helm set by update over to its apply, where a release was made that way.
     pub(crate) async fn migrate_all(&self, objects: &[Object]) -> Result<(), Error> {
-        self.world.report("migrate", "moving fields to server-side apply", 0, objects.len());
-        let moved = join_all(objects.iter().map(|object| cluster::migrate(self.cluster, object))).await;
+        self.world.report(
+            "migrate",
+            "moving fields to server-side apply",
+            0,
+            objects.len(),
+        );
+        let moved = join_all(
+            objects
+                .iter()
+                .map(|object| cluster::migrate(self.cluster, object)),
+        )
+        .await;
         for result in moved {
             result?;
         }
@@ -151,11 +176,18 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
         let mut removed = Vec::new();
         let mut done = 0;
         for run in runs(&objects) {
-            let kind = run.first().map(|o| o.kind.kind.as_str()).unwrap_or_default();
+            let kind = run
+                .first()
+                .map(|o| o.kind.kind.as_str())
+                .unwrap_or_default();
             self.world.report("delete", kind, done, objects.len());
             let results = join_all(run.iter().map(|object| self.remove_own(object))).await;
             for (object, result) in run.iter().zip(results) {
-                if result? { removed.push(object.clone()) } else { kept.push(object.title()) }
+                if result? {
+                    removed.push(object.clone())
+                } else {
+                    kept.push(object.title())
+                }
             }
             done += run.len();
         }
@@ -170,13 +202,19 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
         if object.is_kept() {
             return Ok(false);
         }
-        let Some(present) = cluster::look(self.cluster, object).await? else { return Ok(true) };
+        let Some(present) = cluster::look(self.cluster, object).await? else {
+            return Ok(true);
+        };
         if crate::objects::is_kept(&present) {
             return Ok(false);
         }
         if let Err(problem) = check_owner(&present, &self.name, &self.namespace) {
             let title = object.title();
-            log::warn!("{} is left alone: it is not this release's any more; {}", title, problem);
+            log::warn!(
+                "{} is left alone: it is not this release's any more; {}",
+                title,
+                problem
+            );
             return Ok(false);
         }
         cluster::remove(self.cluster, object, &present).await?;
@@ -185,18 +223,30 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
 
     /// When a wait that begins now has to end, Unix milliseconds.
     pub(crate) fn deadline(&self) -> u64 {
-        let left = self.world.remaining_ms().map(|left| left.saturating_sub(RESERVE_MS));
+        let left = self
+            .world
+            .remaining_ms()
+            .map(|left| left.saturating_sub(RESERVE_MS));
         let timeout = self.options.timeout_ms().min(left.unwrap_or(u64::MAX));
         self.world.now_ms().saturating_add(timeout)
     }
 
     /// Looks at objects until a rule says that all are ready. One that will never be ends it at once.
-    pub(crate) async fn wait_until(&self, objects: &[Object], rule: Rule, phase: &str) -> Result<(), Error> {
+    pub(crate) async fn wait_until(
+        &self,
+        objects: &[Object],
+        rule: Rule,
+        phase: &str,
+    ) -> Result<(), Error> {
         let deadline = self.deadline();
         let mut open: Vec<(&Object, String)> = objects.iter().map(|o| (o, String::new())).collect();
         let mut pause = FIRST_PAUSE_MS;
         loop {
-            let looked = join_all(open.iter().map(|(object, _)| cluster::look(self.cluster, object))).await;
+            let looked = join_all(
+                open.iter()
+                    .map(|(object, _)| cluster::look(self.cluster, object)),
+            )
+            .await;
             let mut waiting = Vec::new();
             for ((object, _), present) in open.iter().zip(looked) {
                 match present {
@@ -204,7 +254,8 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
                         Readiness::Ready => {}
                         Readiness::Waiting(why) => waiting.push((*object, why)),
                         Readiness::Failed(why) => {
-                            return Err(cluster::of(object, Error::unavailable(why)).with("reason", "not-ready"));
+                            return Err(cluster::of(object, Error::unavailable(why))
+                                .with("reason", "not-ready"));
                         }
                     },
                     Ok(None) => waiting.push((*object, "it is not there".to_owned())),
@@ -214,7 +265,8 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
                 }
             }
             open = waiting;
-            self.world.report(phase, "", objects.len() - open.len(), objects.len());
+            self.world
+                .report(phase, "", objects.len() - open.len(), objects.len());
             if open.is_empty() {
                 return Ok(());
             }
@@ -230,7 +282,11 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
         let mut open: Vec<&Object> = objects.iter().collect();
         let mut pause = FIRST_PAUSE_MS;
         loop {
-            let looked = join_all(open.iter().map(|object| cluster::look(self.cluster, object))).await;
+            let looked = join_all(
+                open.iter()
+                    .map(|object| cluster::look(self.cluster, object)),
+            )
+            .await;
             let mut left = Vec::new();
             for (object, present) in open.iter().zip(looked) {
                 match present {
@@ -245,7 +301,10 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
                 return Ok(());
             }
             if !self.pause(&mut pause, deadline).await {
-                let open: Vec<_> = open.iter().map(|o| (*o, "it is still there".to_owned())).collect();
+                let open: Vec<_> = open
+                    .iter()
+                    .map(|o| (*o, "it is still there".to_owned()))
+                    .collect();
                 return Err(not_in_time(&open));
             }
         }
@@ -257,7 +316,9 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
         if left == 0 {
             return false;
         }
-        self.world.sleep(u32::try_from((*pause).min(left)).unwrap_or(u32::MAX)).await;
+        self.world
+            .sleep(u32::try_from((*pause).min(left)).unwrap_or(u32::MAX))
+            .await;
         *pause = (*pause * 3 / 2).min(LONGEST_PAUSE_MS);
         true
     }
@@ -268,7 +329,9 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": self.namespace, "labels": {"name": self.namespace}},
         });
-        let made = optikon_plugin_sdk::api::Api(self.cluster).create("/api/v1/namespaces", &object, false).await;
+        let made = optikon_plugin_sdk::api::Api(self.cluster)
+            .create("/api/v1/namespaces", &object, false)
+            .await;
         match made {
             Err(error) if error.code != ErrorCode::AlreadyExists => Err(error),
             _ => Ok(()),
@@ -279,7 +342,8 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
     pub(crate) async fn create_definitions(&self, crds: &[(String, String)]) -> Result<(), Error> {
         let mut values = Vec::new();
         for (path, text) in crds {
-            let parsed = parse(text).map_err(|e| Error::invalid("chart", format!("{path}: {}", e.message)))?;
+            let parsed = parse(text)
+                .map_err(|e| Error::invalid("chart", format!("{path}: {}", e.message)))?;
             values.extend(parsed);
         }
         if values.is_empty() {
@@ -287,7 +351,13 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
         }
         self.world.report("crds", "", 0, values.len());
         let located = locate(self.cluster, values, &self.namespace).await?;
-        let present = join_all(located.objects.iter().map(|o| cluster::look(self.cluster, o))).await;
+        let present = join_all(
+            located
+                .objects
+                .iter()
+                .map(|o| cluster::look(self.cluster, o)),
+        )
+        .await;
         let mut made = Vec::new();
         for (object, present) in located.objects.iter().zip(present) {
             if present?.is_none() {
@@ -302,7 +372,8 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
         }
         let definition = Kind::new("apiextensions.k8s.io/v1", "CustomResourceDefinition");
         made.retain(|object| object.kind == definition);
-        self.wait_until(&made, crate::ready::readiness, "crds").await
+        self.wait_until(&made, crate::ready::readiness, "crds")
+            .await
     }
 
     /// The operation whose call this is.
@@ -312,12 +383,18 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
 }
 
 fn is_passing(error: &Error) -> bool {
-    matches!(error.code, ErrorCode::Unavailable | ErrorCode::Timeout | ErrorCode::TooMany)
+    matches!(
+        error.code,
+        ErrorCode::Unavailable | ErrorCode::Timeout | ErrorCode::TooMany
+    )
 }
 
 fn not_in_time(open: &[(&Object, String)]) -> Error {
-    let mut named: Vec<String> =
-        open.iter().take(NAMED).map(|(object, why)| format!("{}: {why}", object.title())).collect();
+    let mut named: Vec<String> = open
+        .iter()
+        .take(NAMED)
+        .map(|(object, why)| format!("{}: {why}", object.title()))
+        .collect();
     if open.len() > NAMED {
         named.push(format!("and {} more", open.len() - NAMED));
     }

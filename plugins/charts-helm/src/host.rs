@@ -83,7 +83,9 @@ impl Environment for HostEnvironment {
         for part in buffer.chunks_mut(MAX_RANDOM) {
             let bytes = random::bytes(u32::try_from(part.len()).unwrap_or_default());
             if bytes.len() != part.len() {
-                return Err(EnvironmentError("the host gave too few random bytes".to_owned()));
+                return Err(EnvironmentError(
+                    "the host gave too few random bytes".to_owned(),
+                ));
             }
             part.copy_from_slice(&bytes);
         }
@@ -98,7 +100,9 @@ impl Environment for HostEnvironment {
             KeyAlgorithm::EcdsaP256 => Algorithm::EcdsaP256,
             KeyAlgorithm::Ed25519 => Algorithm::Ed25519,
             KeyAlgorithm::Rsa(_) | KeyAlgorithm::Dsa => {
-                return Err(EnvironmentError("keys of this sort cannot be made here".to_owned()));
+                return Err(EnvironmentError(
+                    "keys of this sort cannot be made here".to_owned(),
+                ));
             }
         };
         private_keys::generate(algorithm).map_err(failed)

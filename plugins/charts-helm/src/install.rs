@@ -43,7 +43,10 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
             Own::Nothing => {}
         }
         if let Some(last) = entries.first() {
-            let is_left = matches!(last.status.as_str(), "failed" | "uninstalled" | "pending-install");
+            let is_left = matches!(
+                last.status.as_str(),
+                "failed" | "uninstalled" | "pending-install"
+            );
             if !(self.options.force && is_left) {
                 return Err(Error::already_exists(format!(
                     "cannot reuse a name that is still in use: release \"{}\" is {} at revision {}",
@@ -59,20 +62,32 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
         if !self.options.skip_crds {
             self.create_definitions(&plan.crds).await?;
         }
-        let version = entries.first().map_or(1, |last| last.version.saturating_add(1));
+        let version = entries
+            .first()
+            .map_or(1, |last| last.version.saturating_add(1));
         let plan = self.fitting(plan, false, version).await?;
         let objects = self.objects(&plan.manifest).await?;
-        self.check_ownership(&objects.iter().collect::<Vec<_>>(), "install").await?;
+        self.check_ownership(&objects.iter().collect::<Vec<_>>(), "install")
+            .await?;
         if self.options.create_namespace {
             self.create_namespace().await?;
         }
         let record = self.record(Sort::Install, version, "", &plan);
-        let new = self.begin(record, std::collections::BTreeMap::new(), entries).await?;
+        let new = self
+            .begin(record, std::collections::BTreeMap::new(), entries)
+            .await?;
         let base = match entries.first() {
             Some(last) => Some(self.store().load(&self.name, last.version).await?),
             None => None,
         };
-        self.run(Change { sort: Sort::Install, new, base, objects, old: Vec::new() }).await
+        self.run(Change {
+            sort: Sort::Install,
+            new,
+            base,
+            objects,
+            old: Vec::new(),
+        })
+        .await
     }
 
     /// Applies a plan as a further revision.
@@ -86,40 +101,83 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
             Own::Open(stored) => return self.go_on(stored, &plan, &entries).await,
             Own::Nothing => {}
         }
-        if self.options.install && entries.first().is_none_or(|last| last.status == "uninstalled") {
+        if self.options.install
+            && entries
+                .first()
+                .is_none_or(|last| last.status == "uninstalled")
+        {
             return self.first(plan, &entries).await;
         }
         self.clear_pending(&mut entries).await?;
         let draft = self.draft(plan, &entries).await?;
-        let Some(base) = &draft.base else { return Err(self.nothing_deployed()) };
-        let is_newest = entries.first().is_some_and(|last| last.version == base.record.version);
-        let is_same = is_newest && base.record.info.status == "deployed" && draft.plan.is_same_as(&base.record);
+        let Some(base) = &draft.base else {
+            return Err(self.nothing_deployed());
+        };
+        let is_newest = entries
+            .first()
+            .is_some_and(|last| last.version == base.record.version);
+        let is_same = is_newest
+            && base.record.info.status == "deployed"
+            && draft.plan.is_same_as(&base.record);
         if is_same && !self.options.force {
-            return Ok(Outcome { release: view::release(base, true), changed: false });
+            return Ok(Outcome {
+                release: view::release(base, true),
+                changed: false,
+            });
         }
         self.check_ownership(&draft.added(), "upgrade").await?;
-        let record = self.record(Sort::Upgrade, draft.version, &base.record.info.first_deployed, &draft.plan);
+        let record = self.record(
+            Sort::Upgrade,
+            draft.version,
+            &base.record.info.first_deployed,
+            &draft.plan,
+        );
         let new = self.begin(record, base.labels.clone(), &entries).await?;
-        let Draft { objects, old, base, .. } = draft;
-        self.run(Change { sort: Sort::Upgrade, new, base, objects, old }).await
+        let Draft {
+            objects, old, base, ..
+        } = draft;
+        self.run(Change {
+            sort: Sort::Upgrade,
+            new,
+            base,
+            objects,
+            old,
+        })
+        .await
     }
 
     /// What an upgrade would apply and remove.
     pub(crate) async fn draft(&self, plan: Plan, entries: &[Entry]) -> Result<Draft, Error> {
-        let version = entries.first().map_or(1, |last| last.version.saturating_add(1));
+        let version = entries
+            .first()
+            .map_or(1, |last| last.version.saturating_add(1));
         let base = self.base(entries, version).await?;
-        let Some(base) = base else { return Err(self.nothing_deployed()) };
+        let Some(base) = base else {
+            return Err(self.nothing_deployed());
+        };
         let plan = match self.values_over(&plan, &base.record) {
             Some((config, defaults)) => {
                 let action = Some((true, version));
-                let input = Input { archive: &plan.archive, config, defaults, target: Rc::clone(&self.target), action };
+                let input = Input {
+                    archive: &plan.archive,
+                    config,
+                    defaults,
+                    target: Rc::clone(&self.target),
+                    action,
+                };
                 render(input, Rc::clone(&self.environment), Some(self.cluster)).await?
             }
             None => self.fitting(plan, true, version).await?,
         };
         let objects = self.objects(&plan.manifest).await?;
         let old = self.old_objects(&base.record.manifest).await?;
-        Ok(Draft { plan, version, objects, old, base: Some(base) })
+        Ok(Draft {
+            plan,
+            version,
+            objects,
+            old,
+            base: Some(base),
+        })
     }
 
     fn nothing_deployed(&self) -> Error {
@@ -129,7 +187,11 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
     /// Goes on with a revision of the same operation that was cut off.
     async fn go_on(&self, new: Stored, plan: &Plan, entries: &[Entry]) -> Result<Outcome, Error> {
         let is_install = new.record.info.status == Sort::Install.pending();
-        let sort = if is_install { Sort::Install } else { Sort::Upgrade };
+        let sort = if is_install {
+            Sort::Install
+        } else {
+            Sort::Upgrade
+        };
         if is_install && !self.options.skip_crds {
             self.create_definitions(&plan.crds).await?;
         }
@@ -139,11 +201,23 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
             Some(base) if !is_install => self.old_objects(&base.record.manifest).await?,
             _ => Vec::new(),
         };
-        self.run(Change { sort, new, base, objects, old }).await
+        self.run(Change {
+            sort,
+            new,
+            base,
+            objects,
+            old,
+        })
+        .await
     }
 
     /// The plan itself, or, where its templates were told another action or revision than it will be, a new one.
-    pub(crate) async fn fitting(&self, plan: Plan, is_upgrade: bool, version: u32) -> Result<Plan, Error> {
+    pub(crate) async fn fitting(
+        &self,
+        plan: Plan,
+        is_upgrade: bool,
+        version: u32,
+    ) -> Result<Plan, Error> {
         if plan.fits(is_upgrade, version) {
             return Ok(plan);
         }
@@ -183,7 +257,10 @@ impl Draft {
     /// What the base does not have.
     fn added(&self) -> Vec<&Object> {
         let had: std::collections::BTreeSet<_> = self.old.iter().map(Object::identity).collect();
-        self.objects.iter().filter(|object| !had.contains(&object.identity())).collect()
+        self.objects
+            .iter()
+            .filter(|object| !had.contains(&object.identity()))
+            .collect()
     }
 }
 

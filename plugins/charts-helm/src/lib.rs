@@ -1,6 +1,9 @@
 //! Releases of charts the way Helm 4 keeps them: rendered here, applied by the API server, written down in Secrets that
 //! the `helm` command line reads and takes over. Nothing of it runs in the cluster.
-#![allow(async_fn_in_trait, reason = "a guest has one thread, so nothing needs to be `Send`")]
+#![allow(
+    async_fn_in_trait,
+    reason = "a guest has one thread, so nothing needs to be `Send`"
+)]
 
 mod change;
 pub mod chart;
@@ -31,49 +34,133 @@ use optikon_plugin_sdk::{
     export_charts,
 };
 
-use crate::{flow::Flow, host::{HostEnvironment, HostWorld}, plan::Plan};
+use crate::{
+    flow::Flow,
+    host::{HostEnvironment, HostWorld},
+    plan::Plan,
+};
 
 /// The component.
 #[derive(Debug)]
 pub struct Plugin;
 
-fn flow<'a>(cluster: &'a Connection, target: Target, options: &str) -> Result<Flow<'a, Connection, HostWorld, Target>, Error> {
-    Flow::new(cluster, &HostWorld, Rc::new(target), Rc::new(HostEnvironment), options)
+fn flow<'a>(
+    cluster: &'a Connection,
+    target: Target,
+    options: &str,
+) -> Result<Flow<'a, Connection, HostWorld, Target>, Error> {
+    Flow::new(
+        cluster,
+        &HostWorld,
+        Rc::new(target),
+        Rc::new(HostEnvironment),
+        options,
+    )
 }
 
 impl Guest for Plugin {
     async fn describe(archive: Vec<u8>) -> Result<String, Error> {
         Ok(chart::describe(&archive)?.to_string())
     }
-    async fn prepare(archive: Vec<u8>, values: Vec<String>, target: Target, cluster: Option<Connection>) -> Result<charts::Plan, Error> {
-        let plan = plan::prepare(&archive, &values, Rc::new(target), Rc::new(HostEnvironment), cluster.as_ref()).await?;
-        Ok(charts::Plan { payload: plan.encode()?, objects: plan.objects, warnings: plan.warnings })
+    async fn prepare(
+        archive: Vec<u8>,
+        values: Vec<String>,
+        target: Target,
+        cluster: Option<Connection>,
+    ) -> Result<charts::Plan, Error> {
+        let plan = plan::prepare(
+            &archive,
+            &values,
+            Rc::new(target),
+            Rc::new(HostEnvironment),
+            cluster.as_ref(),
+        )
+        .await?;
+        Ok(charts::Plan {
+            payload: plan.encode()?,
+            objects: plan.objects,
+            warnings: plan.warnings,
+        })
     }
-    async fn install(cluster: Connection, target: Target, plan: Vec<u8>, options: String) -> Result<Outcome, Error> {
-        flow(&cluster, target, &options)?.install(Plan::decode(&plan)?).await
+    async fn install(
+        cluster: Connection,
+        target: Target,
+        plan: Vec<u8>,
+        options: String,
+    ) -> Result<Outcome, Error> {
+        flow(&cluster, target, &options)?
+            .install(Plan::decode(&plan)?)
+            .await
     }
-    async fn upgrade(cluster: Connection, target: Target, plan: Vec<u8>, options: String) -> Result<Outcome, Error> {
-        flow(&cluster, target, &options)?.upgrade(Plan::decode(&plan)?).await
+    async fn upgrade(
+        cluster: Connection,
+        target: Target,
+        plan: Vec<u8>,
+        options: String,
+    ) -> Result<Outcome, Error> {
+        flow(&cluster, target, &options)?
+            .upgrade(Plan::decode(&plan)?)
+            .await
     }
-    async fn preview(cluster: Connection, target: Target, plan: Vec<u8>, options: String) -> Result<Vec<Change>, Error> {
-        flow(&cluster, target, &options)?.preview(Plan::decode(&plan)?).await
+    async fn preview(
+        cluster: Connection,
+        target: Target,
+        plan: Vec<u8>,
+        options: String,
+    ) -> Result<Vec<Change>, Error> {
+        flow(&cluster, target, &options)?
+            .preview(Plan::decode(&plan)?)
+            .await
     }
-    async fn rollback(cluster: Connection, target: Target, revision: Option<u32>, options: String) -> Result<Outcome, Error> {
-        flow(&cluster, target, &options)?.rollback(revision.unwrap_or_default()).await
+    async fn rollback(
+        cluster: Connection,
+        target: Target,
+        revision: Option<u32>,
+        options: String,
+    ) -> Result<Outcome, Error> {
+        flow(&cluster, target, &options)?
+            .rollback(revision.unwrap_or_default())
+            .await
     }
-    async fn uninstall(cluster: Connection, target: Target, options: String) -> Result<Outcome, Error> {
+    async fn uninstall(
+        cluster: Connection,
+        target: Target,
+        options: String,
+    ) -> Result<Outcome, Error> {
         flow(&cluster, target, &options)?.uninstall().await
     }
-    async fn run_tests(cluster: Connection, target: Target, options: String) -> Result<Outcome, Error> {
+    async fn run_tests(
+        cluster: Connection,
+        target: Target,
+        options: String,
+    ) -> Result<Outcome, Error> {
         flow(&cluster, target, &options)?.run_tests().await
     }
-    async fn list_releases(cluster: Connection, namespace: Option<String>, filter: String) -> Result<Vec<Release>, Error> {
+    async fn list_releases(
+        cluster: Connection,
+        namespace: Option<String>,
+        filter: String,
+    ) -> Result<Vec<Release>, Error> {
         view::list(&cluster, namespace.as_deref(), &filter).await
     }
-    async fn get(cluster: Connection, target: Target, revision: Option<u32>) -> Result<Content, Error> {
-        view::content(&cluster, &target.namespace(), &target.release(), revision.unwrap_or_default()).await
+    async fn get(
+        cluster: Connection,
+        target: Target,
+        revision: Option<u32>,
+    ) -> Result<Content, Error> {
+        view::content(
+            &cluster,
+            &target.namespace(),
+            &target.release(),
+            revision.unwrap_or_default(),
+        )
+        .await
     }
-    async fn history(cluster: Connection, target: Target, limit: u32) -> Result<Vec<Release>, Error> {
+    async fn history(
+        cluster: Connection,
+        target: Target,
+        limit: u32,
+    ) -> Result<Vec<Release>, Error> {
         view::history(&cluster, &target.namespace(), &target.release(), limit).await
     }
 }

@@ -28,7 +28,11 @@ impl Kind {
     #[must_use]
     pub fn new(api_version: &str, kind: &str) -> Self {
         let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
-        Self { group: group.into(), version: version.into(), kind: kind.into() }
+        Self {
+            group: group.into(),
+            version: version.into(),
+            kind: kind.into(),
+        }
     }
 }
 
@@ -56,7 +60,12 @@ impl Object {
     /// Group, kind, namespace and name.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        (self.kind.group.clone(), self.kind.kind.clone(), self.namespace.clone(), self.name.clone())
+        (
+            self.kind.group.clone(),
+            self.kind.kind.clone(),
+            self.namespace.clone(),
+            self.name.clone(),
+        )
     }
 
     /// Where it is.
@@ -68,7 +77,11 @@ impl Object {
     /// For messages: `Deployment "web" in namespace "shop"`.
     #[must_use]
     pub fn title(&self) -> String {
-        let place = self.namespace.as_ref().map(|n| format!(" in namespace \"{n}\"")).unwrap_or_default();
+        let place = self
+            .namespace
+            .as_ref()
+            .map(|n| format!(" in namespace \"{n}\""))
+            .unwrap_or_default();
         format!("{} \"{}\"{place}", self.kind.kind, self.name)
     }
 
@@ -92,9 +105,10 @@ impl Object {
     #[must_use]
     pub fn placed(&self) -> Value {
         let mut value = self.value.clone();
-        if let (Some(namespace), Some(metadata)) =
-            (&self.namespace, value.get_mut("metadata").and_then(Value::as_object_mut))
-        {
+        if let (Some(namespace), Some(metadata)) = (
+            &self.namespace,
+            value.get_mut("metadata").and_then(Value::as_object_mut),
+        ) {
             metadata.insert("namespace".into(), namespace.as_str().into());
         }
         value
@@ -104,12 +118,18 @@ impl Object {
 /// Whether an object says that it outlives its release.
 #[must_use]
 pub fn is_kept(value: &Value) -> bool {
-    let policy = value.pointer("/metadata/annotations").and_then(|a| a.get(RESOURCE_POLICY));
-    policy.and_then(Value::as_str).is_some_and(|p| p.trim().eq_ignore_ascii_case("keep"))
+    let policy = value
+        .pointer("/metadata/annotations")
+        .and_then(|a| a.get(RESOURCE_POLICY));
+    policy
+        .and_then(Value::as_str)
+        .is_some_and(|p| p.trim().eq_ignore_ascii_case("keep"))
 }
 
 fn set(value: &mut Value, part: &str, key: &str, text: &str) {
-    let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return;
+    };
     let entries = metadata.entry(part).or_insert_with(|| json!({}));
     if !entries.is_object() {
         *entries = Value::Object(Map::new());
@@ -125,11 +145,18 @@ fn set(value: &mut Value, part: &str, key: &str, text: &str) {
 /// What is missing or another's, in Helm's words.
 pub fn check_owner(present: &Value, release: &str, namespace: &str) -> Result<(), String> {
     let look = |part: &str, key: &str, wanted: &str| {
-        let found = present.get("metadata").and_then(|m| m.get(part)).and_then(|p| p.get(key));
+        let found = present
+            .get("metadata")
+            .and_then(|m| m.get(part))
+            .and_then(|p| p.get(key));
         match found.and_then(Value::as_str) {
             Some(found) if found == wanted => None,
-            Some(found) => Some(format!("key \"{key}\" must equal \"{wanted}\": current value is \"{found}\"")),
-            None => Some(format!("missing key \"{key}\": must be set to \"{wanted}\"")),
+            Some(found) => Some(format!(
+                "key \"{key}\" must equal \"{wanted}\": current value is \"{found}\""
+            )),
+            None => Some(format!(
+                "missing key \"{key}\": must be set to \"{wanted}\""
+            )),
         }
     };
     let label = look("labels", MANAGED_BY, "Helm").map(|p| format!("label validation error: {p}"));
@@ -138,7 +165,11 @@ pub fn check_owner(present: &Value, release: &str, namespace: &str) -> Result<()
         .filter_map(|(key, wanted)| look("annotations", key, wanted))
         .map(|p| format!("annotation validation error: {p}"));
     let problems: Vec<String> = label.into_iter().chain(annotations).collect();
-    if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems.join("; "))
+    }
 }
 
 /// The path of an object, or of its collection when the name is empty.
@@ -166,7 +197,10 @@ pub fn parse(manifest: &str) -> Result<Vec<Value>, Error> {
     let mut values = Vec::new();
     for document in split(manifest) {
         let value = helm_yaml::decode_raw(document.as_bytes()).map_err(|e| {
-            Error::invalid("chart", format!("unable to build kubernetes objects from the manifest: {e}"))
+            Error::invalid(
+                "chart",
+                format!("unable to build kubernetes objects from the manifest: {e}"),
+            )
         })?;
         flatten(value, &mut values)?;
     }
@@ -182,7 +216,9 @@ fn flatten(mut value: Value, values: &mut Vec<Value>) -> Result<(), Error> {
         if text(key).is_empty() {
             return Err(Error::invalid(
                 "chart",
-                format!("unable to build kubernetes objects from the manifest: an object has no {key}"),
+                format!(
+                    "unable to build kubernetes objects from the manifest: an object has no {key}"
+                ),
             ));
         }
     }
@@ -194,11 +230,14 @@ fn flatten(mut value: Value, values: &mut Vec<Value>) -> Result<(), Error> {
     // An item of `SecretList` may leave its kind to the list.
     let kind = text("kind").trim_end_matches("List").to_owned();
     let api_version = text("apiVersion").to_owned();
-    let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) else { return Ok(()) };
+    let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) else {
+        return Ok(());
+    };
     for mut item in items {
         if let Some(item) = item.as_object_mut().filter(|_| !kind.is_empty()) {
             item.entry("kind").or_insert_with(|| kind.clone().into());
-            item.entry("apiVersion").or_insert_with(|| api_version.clone().into());
+            item.entry("apiVersion")
+                .or_insert_with(|| api_version.clone().into());
         }
         flatten(item, values)?;
     }
@@ -224,13 +263,19 @@ pub async fn locate<C: Requester>(
     namespace: &str,
 ) -> Result<Located, Error> {
     let text = |value: &Value, pointer: &str| {
-        value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        value
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
     let kind_of = |value: &Value| Kind::new(&text(value, "/apiVersion"), &text(value, "/kind"));
     let mut kinds: Vec<Kind> = values.iter().map(kind_of).collect();
     kinds.sort();
     kinds.dedup();
-    let asked = kinds.iter().map(|kind| cluster.mapping(&kind.group, &kind.version, &kind.kind));
+    let asked = kinds
+        .iter()
+        .map(|kind| cluster.mapping(&kind.group, &kind.version, &kind.kind));
     let mut mappings = BTreeMap::new();
     for (kind, mapping) in kinds.iter().zip(join_all(asked).await) {
         mappings.insert(kind.clone(), mapping?);
@@ -240,17 +285,34 @@ pub async fn locate<C: Requester>(
         let kind = kind_of(&value);
         let api_version = text(&value, "/apiVersion");
         let Some(mapping) = mappings.get(&kind).cloned().flatten() else {
-            located.unknown.push(format!("no matches for kind \"{}\" in version \"{api_version}\"", kind.kind));
+            located.unknown.push(format!(
+                "no matches for kind \"{}\" in version \"{api_version}\"",
+                kind.kind
+            ));
             continue;
         };
         let name = text(&value, "/metadata/name");
         if name.is_empty() {
-            return Err(Error::invalid("chart", format!("a {} of the manifest has no metadata.name", kind.kind)));
+            return Err(Error::invalid(
+                "chart",
+                format!("a {} of the manifest has no metadata.name", kind.kind),
+            ));
         }
         let own = text(&value, "/metadata/namespace");
-        let namespace = if own.is_empty() { namespace.to_owned() } else { own };
+        let namespace = if own.is_empty() {
+            namespace.to_owned()
+        } else {
+            own
+        };
         let namespace = mapping.namespaced.then_some(namespace);
-        located.objects.push(Object { kind, api_version, namespace, name, value, mapping });
+        located.objects.push(Object {
+            kind,
+            api_version,
+            namespace,
+            name,
+            value,
+            mapping,
+        });
     }
     located.unknown.sort();
     located.unknown.dedup();
@@ -263,12 +325,22 @@ pub async fn locate<C: Requester>(
 pub fn removal_order(mut objects: Vec<Object>) -> Vec<Object> {
     let rank = |kind: &str| {
         let at = |kind: &str| INSTALL_ORDER.iter().rev().position(|known| *known == kind);
-        let place = if kind == "Service" { at("IngressClass") } else { at(kind) };
+        let place = if kind == "Service" {
+            at("IngressClass")
+        } else {
+            at(kind)
+        };
         (place.unwrap_or(usize::MAX), u8::from(kind == "Service"))
     };
     objects.sort_by(|a, b| {
         let (x, y) = (rank(&a.kind.kind), rank(&b.kind.kind));
-        x.cmp(&y).then_with(|| if x.0 == usize::MAX { a.kind.kind.cmp(&b.kind.kind) } else { std::cmp::Ordering::Equal })
+        x.cmp(&y).then_with(|| {
+            if x.0 == usize::MAX {
+                a.kind.kind.cmp(&b.kind.kind)
+            } else {
+                std::cmp::Ordering::Equal
+            }
+        })
     });
     objects
 }

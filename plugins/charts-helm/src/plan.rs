@@ -81,11 +81,21 @@ pub async fn prepare<C: Requester, T: Target + 'static>(
 ) -> Result<Plan, Error> {
     let mut config = Map::new();
     for (index, text) in values.iter().enumerate() {
-        let values = load_values(text.as_bytes())
-            .map_err(|e| Error::invalid(format!("values[{index}]"), format!("the values do not parse: {e}")))?;
+        let values = load_values(text.as_bytes()).map_err(|e| {
+            Error::invalid(
+                format!("values[{index}]"),
+                format!("the values do not parse: {e}"),
+            )
+        })?;
         merge_maps(&mut config, values);
     }
-    let input = Input { archive, config, defaults: None, target, action: None };
+    let input = Input {
+        archive,
+        config,
+        defaults: None,
+        target,
+        action: None,
+    };
     render(input, environment, cluster).await
 }
 
@@ -97,7 +107,8 @@ pub(crate) async fn render<C: Requester, T: Target + 'static>(
 ) -> Result<Plan, Error> {
     let mut chart = chart::load(input.archive)?;
     let mut warnings = chart.warnings.clone();
-    helm_engine::check_installable(&chart, &mut warnings).map_err(|e| Error::invalid("chart", e))?;
+    helm_engine::check_installable(&chart, &mut warnings)
+        .map_err(|e| Error::invalid("chart", e))?;
     if let Some(defaults) = input.defaults {
         let content = std::sync::Arc::get_mut(&mut chart.content)
             .ok_or_else(|| Error::internal("the chart is shared while it is changed"))?;
@@ -112,7 +123,12 @@ pub(crate) async fn render<C: Requester, T: Target + 'static>(
         _ => Map::new(),
     };
     let renderer = Renderer::new(chart);
-    let facts = Rc::new(RenderFacts::new(input.target, environment, input.action, cluster.is_some()));
+    let facts = Rc::new(RenderFacts::new(
+        input.target,
+        environment,
+        input.action,
+        cluster.is_some(),
+    ));
     let dynamic: Rc<dyn Facts> = Rc::clone(&facts) as Rc<dyn Facts>;
     let mut looked_up = 0;
     for _ in 0..MAX_ROUNDS {
@@ -131,7 +147,10 @@ pub(crate) async fn render<C: Requester, T: Target + 'static>(
         }
         let rendered = result.map_err(|e| render_error(&e))?;
         warnings.extend(rendered.warnings.iter().cloned());
-        let files = rendered.files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+        let files = rendered
+            .files
+            .iter()
+            .map(|(path, text)| (path.as_str(), text.as_str()));
         let manifests = Manifests::sort(files, &mut warnings).map_err(|e| render_error(&e))?;
         let text = |(path, data): &(String, _)| {
             let data: &[u8] = AsRef::<[u8]>::as_ref(data);
@@ -141,7 +160,11 @@ pub(crate) async fn render<C: Requester, T: Target + 'static>(
             manifest: manifest(&manifests),
             hooks: manifests.hooks.iter().map(hook).collect(),
             notes: rendered.notes.clone().unwrap_or_default(),
-            crds: rendered.crds.iter().map(|(path, data)| text(&(path.clone(), data))).collect(),
+            crds: rendered
+                .crds
+                .iter()
+                .map(|(path, data)| text(&(path.clone(), data)))
+                .collect(),
             chart: stored,
             config,
             objects: u32::try_from(manifests.documents.len()).unwrap_or(u32::MAX),
@@ -151,16 +174,29 @@ pub(crate) async fn render<C: Requester, T: Target + 'static>(
             archive: input.archive.to_vec(),
         });
     }
-    Err(Error::invalid("chart", format!("the chart looks up too much: more than {MAX_LOOKUPS} objects, or {MAX_ROUNDS} times in a row")))
+    Err(Error::invalid(
+        "chart",
+        format!(
+            "the chart looks up too much: more than {MAX_LOOKUPS} objects, or {MAX_ROUNDS} times in a row"
+        ),
+    ))
 }
 
 /// One object, or with an empty name a list; an empty object where there is none.
 async fn look_up<C: Requester>(cluster: &C, lookup: &Lookup) -> Result<Value, Error> {
     let (api_version, kind, namespace, name) = lookup;
     let wanted = Kind::new(api_version, kind);
-    let mapping = cluster.mapping(&wanted.group, &wanted.version, &wanted.kind).await?;
-    let Some(mapping) = mapping else { return Ok(json!({})) };
-    let path = object_path(&mapping, Some(namespace.as_str()).filter(|n| !n.is_empty()), name);
+    let mapping = cluster
+        .mapping(&wanted.group, &wanted.version, &wanted.kind)
+        .await?;
+    let Some(mapping) = mapping else {
+        return Ok(json!({}));
+    };
+    let path = object_path(
+        &mapping,
+        Some(namespace.as_str()).filter(|n| !n.is_empty()),
+        name,
+    );
     match Api(cluster).get(&path).await {
         Ok(found) => Ok(found),
         Err(error) if error.code == optikon_plugin_sdk::ErrorCode::NotFound => Ok(json!({})),
@@ -178,7 +214,8 @@ fn render_error(error: &helm_engine::Error) -> Error {
 }
 
 fn manifest(manifests: &Manifests) -> String {
-    let document = |one: &helm_engine::Document| format!("---\n# Source: {}\n{}\n", one.path, one.text);
+    let document =
+        |one: &helm_engine::Document| format!("---\n# Source: {}\n{}\n", one.path, one.text);
     manifests.documents.iter().map(document).collect()
 }
 
@@ -188,7 +225,11 @@ fn hook(hook: &RenderedHook) -> Hook {
         kind: hook.kind.clone(),
         path: hook.path.clone(),
         manifest: hook.manifest.clone(),
-        events: hook.events.iter().map(|event| event.name().to_owned()).collect(),
+        events: hook
+            .events
+            .iter()
+            .map(|event| event.name().to_owned())
+            .collect(),
         weight: hook.weight,
         delete_policies: hook.delete_policies.clone(),
         output_log_policies: hook.output_log_policies.clone(),
@@ -219,7 +260,12 @@ impl Plan {
     /// # Errors
     /// `invalid` on `plan` when it is something else.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let foreign = || Error::invalid("plan", "the plan was not made by this version of charts-helm; prepare it again");
+        let foreign = || {
+            Error::invalid(
+                "plan",
+                "the plan was not made by this version of charts-helm; prepare it again",
+            )
+        };
         let rest = bytes.strip_prefix(MAGIC).ok_or_else(foreign)?;
         let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(foreign)?;
         let length = u32::from_le_bytes(*length) as usize;

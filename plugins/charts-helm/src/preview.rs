@@ -15,7 +15,12 @@ use crate::{
 };
 
 /// What the server counts or stamps by itself.
-const VOLATILE: [&str; 4] = ["managedFields", "resourceVersion", "generation", "creationTimestamp"];
+const VOLATILE: [&str; 4] = [
+    "managedFields",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+];
 /// Of one object, so that the answer stays readable.
 const MAX_FIELDS: usize = 500;
 /// Objects asked about at once.
@@ -28,8 +33,14 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
     /// What the server refuses, with the object's name.
     pub async fn preview(&self, plan: Plan) -> Result<Vec<Change>, Error> {
         let entries = self.store().revisions(&self.name).await?;
-        let is_there = entries.first().is_some_and(|last| last.status != "uninstalled");
-        let base = if is_there { self.base(&entries, u32::MAX).await? } else { None };
+        let is_there = entries
+            .first()
+            .is_some_and(|last| last.status != "uninstalled");
+        let base = if is_there {
+            self.base(&entries, u32::MAX).await?
+        } else {
+            None
+        };
         let crds = plan.crds.clone();
         let (plan, old, is_client_side) = match &base {
             Some(base) => {
@@ -38,19 +49,25 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
                 (self.draft_plan(plan, &entries).await?, old, is_client_side)
             }
             None => {
-                let version = entries.first().map_or(1, |last| last.version.saturating_add(1));
+                let version = entries
+                    .first()
+                    .map_or(1, |last| last.version.saturating_add(1));
                 (self.fitting(plan, false, version).await?, Vec::new(), false)
             }
         };
         let located = locate(self.cluster, parse(&plan.manifest)?, &self.namespace).await?;
         if !located.unknown.is_empty() && (crds.is_empty() || self.options.skip_crds) {
-            return Err(Error::invalid("chart", format!("resource mapping not found: {}", located.unknown.join(", "))));
+            return Err(Error::invalid(
+                "chart",
+                format!("resource mapping not found: {}", located.unknown.join(", ")),
+            ));
         }
         // What Helm set by update would conflict with its own apply; the real change moves it over first.
         let force = self.options.force || is_client_side;
         let mut changes = Vec::new();
         for some in located.objects.chunks(AT_ONCE) {
-            self.world.report("preview", "", changes.len(), located.objects.len());
+            self.world
+                .report("preview", "", changes.len(), located.objects.len());
             let looked = join_all(some.iter().map(|object| self.compare(object, force))).await;
             for change in looked {
                 changes.push(change?);
@@ -64,12 +81,19 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
             patch: "[]".into(),
         }));
         let wanted: BTreeSet<_> = located.objects.iter().map(Object::identity).collect();
-        let dropped = old.into_iter().filter(|object| !wanted.contains(&object.identity())).collect();
+        let dropped = old
+            .into_iter()
+            .filter(|object| !wanted.contains(&object.identity()))
+            .collect();
         for object in removal_order(dropped) {
             if let Some(present) = cluster::look(self.cluster, &object).await? {
                 let is_own = check_owner(&present, &self.name, &self.namespace).is_ok();
                 let stays = object.is_kept() || is_kept(&present) || !is_own;
-                changes.push(change(&object, if stays { "kept" } else { "deleted" }, "[]".into()));
+                changes.push(change(
+                    &object,
+                    if stays { "kept" } else { "deleted" },
+                    "[]".into(),
+                ));
             }
         }
         Ok(changes)
@@ -88,18 +112,27 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
             Err(error) if present.is_none() && error.code == ErrorCode::NotFound => Value::Null,
             other => other?,
         };
-        let Some(present) = present else { return Ok(change(object, "created", "[]".into())) };
+        let Some(present) = present else {
+            return Ok(change(object, "created", "[]".into()));
+        };
         if !self.options.take_ownership
             && let Err(problem) = check_owner(&present, &self.name, &self.namespace)
         {
             return Err(Error::conflict(
-                format!("{} exists and cannot be imported into the current release: invalid ownership metadata; {problem}", object.title()),
+                format!(
+                    "{} exists and cannot be imported into the current release: invalid ownership metadata; {problem}",
+                    object.title()
+                ),
                 None,
             ));
         }
         let is_secret = object.kind.kind == "Secret" && object.kind.group.is_empty();
         let fields = difference(&present, &applied, is_secret);
-        let what = if fields.is_empty() { "unchanged" } else { "changed" };
+        let what = if fields.is_empty() {
+            "unchanged"
+        } else {
+            "changed"
+        };
         Ok(change(object, what, Value::Array(fields).to_string()))
     }
 }
@@ -121,7 +154,13 @@ fn difference(old: &Value, new: &Value, is_secret: bool) -> Vec<Value> {
     fields
 }
 
-fn walk(path: &str, old: Option<&Value>, new: Option<&Value>, is_secret: bool, fields: &mut Vec<Value>) {
+fn walk(
+    path: &str,
+    old: Option<&Value>,
+    new: Option<&Value>,
+    is_secret: bool,
+    fields: &mut Vec<Value>,
+) {
     if old == new || fields.len() >= MAX_FIELDS {
         return;
     }
@@ -138,7 +177,13 @@ fn walk(path: &str, old: Option<&Value>, new: Option<&Value>, is_secret: bool, f
         }
         (Some(Value::Array(a)), Some(Value::Array(b))) if a.len() == b.len() => {
             for (index, (a, b)) in a.iter().zip(b).enumerate() {
-                walk(&format!("{path}/{index}"), Some(a), Some(b), is_secret, fields);
+                walk(
+                    &format!("{path}/{index}"),
+                    Some(a),
+                    Some(b),
+                    is_secret,
+                    fields,
+                );
             }
         }
         _ => {
@@ -156,11 +201,19 @@ fn walk(path: &str, old: Option<&Value>, new: Option<&Value>, is_secret: bool, f
 fn masked(path: &str, value: &Value, is_secret: bool) -> Value {
     let first = path.split('/').nth(1).unwrap_or_default();
     let is_last_applied = path.contains("kubectl.kubernetes.io~1last-applied-configuration");
-    if !is_secret || !(matches!(first, "data" | "stringData") || is_last_applied || path == "/metadata/annotations") {
+    if !is_secret
+        || !(matches!(first, "data" | "stringData")
+            || is_last_applied
+            || path == "/metadata/annotations")
+    {
         return value.clone();
     }
     match value {
-        Value::Object(map) => map.keys().map(|key| (key.clone(), json!("***"))).collect::<Map<_, _>>().into(),
+        Value::Object(map) => map
+            .keys()
+            .map(|key| (key.clone(), json!("***")))
+            .collect::<Map<_, _>>()
+            .into(),
         _ => json!("***"),
     }
 }
@@ -182,7 +235,10 @@ mod tests {
         );
         let gone = json!({"kind": "Secret", "metadata": {}});
         let fields = difference(&old, &gone, true);
-        assert_eq!(fields[0], json!({"path": "/data", "old": {"a": "***", "b": "***"}}));
+        assert_eq!(
+            fields[0],
+            json!({"path": "/data", "old": {"a": "***", "b": "***"}})
+        );
         assert_eq!(difference(&old, &old, true), [] as [Value; 0]);
     }
 }

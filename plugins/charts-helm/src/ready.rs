@@ -20,14 +20,21 @@ fn number(value: &Value, pointer: &str) -> Option<i64> {
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// Status, reason and message of a condition.
 fn condition<'a>(value: &'a Value, name: &str) -> Option<(&'a str, &'a str, &'a str)> {
     let conditions = value.pointer("/status/conditions")?.as_array()?;
     let found = conditions.iter().find(|c| text(c, "/type") == name)?;
-    Some((text(found, "/status"), text(found, "/reason"), text(found, "/message")))
+    Some((
+        text(found, "/status"),
+        text(found, "/reason"),
+        text(found, "/message"),
+    ))
 }
 
 fn is_true(value: &Value, name: &str) -> bool {
@@ -40,13 +47,16 @@ pub fn readiness(value: &Value) -> Readiness {
     if !text(value, "/metadata/deletionTimestamp").is_empty() {
         return Waiting("is being deleted".into());
     }
-    if let (Some(observed), Some(wanted)) =
-        (number(value, "/status/observedGeneration"), number(value, "/metadata/generation"))
-        && observed < wanted
+    if let (Some(observed), Some(wanted)) = (
+        number(value, "/status/observedGeneration"),
+        number(value, "/metadata/generation"),
+    ) && observed < wanted
     {
         return Waiting("its controller has not seen the change yet".into());
     }
-    let group = text(value, "/apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
+    let group = text(value, "/apiVersion")
+        .rsplit_once('/')
+        .map_or("", |(group, _)| group);
     match (group, text(value, "/kind")) {
         ("apps", "Deployment") => deployment(value),
         ("apps", "StatefulSet") => stateful_set(value),
@@ -92,7 +102,9 @@ fn deployment(value: &Value) -> Readiness {
     if let Some(short) = count(value, "updatedReplicas", wanted, "replicas updated") {
         return short;
     }
-    let old = number(value, "/status/replicas").unwrap_or(0).saturating_sub(updated);
+    let old = number(value, "/status/replicas")
+        .unwrap_or(0)
+        .saturating_sub(updated);
     if old > 0 {
         return Waiting(format!("{old} old replicas are still there"));
     }
@@ -116,10 +128,23 @@ fn stateful_set(value: &Value) -> Readiness {
     }
     let partition = number(value, "/spec/updateStrategy/rollingUpdate/partition").unwrap_or(0);
     if partition > 0 {
-        return count(value, "updatedReplicas", wanted.saturating_sub(partition), "replicas updated").unwrap_or(Ready);
+        return count(
+            value,
+            "updatedReplicas",
+            wanted.saturating_sub(partition),
+            "replicas updated",
+        )
+        .unwrap_or(Ready);
     }
-    let (current, update) = (text(value, "/status/currentRevision"), text(value, "/status/updateRevision"));
-    if current == update { Ready } else { Waiting("it is being rolled out".into()) }
+    let (current, update) = (
+        text(value, "/status/currentRevision"),
+        text(value, "/status/updateRevision"),
+    );
+    if current == update {
+        Ready
+    } else {
+        Waiting("it is being rolled out".into())
+    }
 }
 
 fn daemon_set(value: &Value) -> Readiness {
@@ -170,7 +195,11 @@ fn definition(value: &Value) -> Readiness {
     if let Some(("False", _, message)) = condition(value, "NamesAccepted") {
         return Failed(format!("its names are not accepted: {message}"));
     }
-    if is_true(value, "Established") { Ready } else { Waiting("it is not established".into()) }
+    if is_true(value, "Established") {
+        Ready
+    } else {
+        Waiting("it is not established".into())
+    }
 }
 
 fn job_started(value: &Value) -> Readiness {
@@ -203,7 +232,11 @@ pub fn finished(value: &Value) -> Readiness {
             if let Some(("True", reason, message)) = condition(value, "Failed") {
                 return Failed(format!("the job failed: {}", or(message, reason)));
             }
-            if is_true(value, "Complete") { Ready } else { Waiting("the job is not complete".into()) }
+            if is_true(value, "Complete") {
+                Ready
+            } else {
+                Waiting("the job is not complete".into())
+            }
         }
         "Pod" => match text(value, "/status/phase") {
             "Succeeded" => Ready,

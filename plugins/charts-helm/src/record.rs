@@ -30,11 +30,19 @@ pub struct Record {
     #[serde(default)]
     pub chart: Value,
     /// The user's values.
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Map::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "nullable",
+        skip_serializing_if = "Map::is_empty"
+    )]
     pub config: Map<String, Value>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub manifest: String,
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "nullable",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub hooks: Vec<Hook>,
     #[serde(default)]
     pub version: u32,
@@ -88,9 +96,17 @@ pub struct Hook {
     pub last_run: LastRun,
     #[serde(default, skip_serializing_if = "is_whole_zero")]
     pub weight: i64,
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "nullable",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub delete_policies: Vec<String>,
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "nullable",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub output_log_policies: Vec<String>,
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -145,7 +161,9 @@ impl Record {
         let unreadable = |e: &dyn std::fmt::Display| {
             Error::unsupported(format!("the release record is not readable: {e}"))
         };
-        let bytes = STANDARD.decode(text.trim_ascii()).map_err(|e| unreadable(&e))?;
+        let bytes = STANDARD
+            .decode(text.trim_ascii())
+            .map_err(|e| unreadable(&e))?;
         if !bytes.starts_with(&GZIP) {
             return serde_json::from_slice(&bytes).map_err(|e| unreadable(&e));
         }
@@ -155,7 +173,9 @@ impl Record {
             .read_to_end(&mut json)
             .map_err(|e| unreadable(&e))?;
         if json.len() as u64 > MAX_UNPACKED {
-            return Err(Error::too_large("the release record unpacks to more than 64 MiB"));
+            return Err(Error::too_large(
+                "the release record unpacks to more than 64 MiB",
+            ));
         }
         serde_json::from_slice(&json).map_err(|e| unreadable(&e))
     }

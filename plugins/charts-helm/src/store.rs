@@ -16,10 +16,18 @@ const TYPE: &str = "helm.sh/release.v1";
 /// where the version is the Secret's own.
 const OPERATION: &str = "optikon.io/operation";
 /// Helm's own labels; all others are the user's.
-const SYSTEM: [&str; 6] = ["name", "owner", "status", "version", "createdAt", "modifiedAt"];
+const SYSTEM: [&str; 6] = [
+    "name",
+    "owner",
+    "status",
+    "version",
+    "createdAt",
+    "modifiedAt",
+];
 /// Rows of one page of a list; without data they are small.
 const PAGE: usize = 500;
-const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+const METADATA_ONLY: &str =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 /// What the labels of a revision say, without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +64,9 @@ pub struct Store<'a, C> {
 }
 
 fn labels_of(object: &Value) -> BTreeMap<String, String> {
-    let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
+    let labels = object
+        .pointer("/metadata/labels")
+        .and_then(Value::as_object);
     labels
         .into_iter()
         .flatten()
@@ -65,19 +75,26 @@ fn labels_of(object: &Value) -> BTreeMap<String, String> {
 }
 
 fn operation_of(labels: &BTreeMap<String, String>, version: u32) -> Option<String> {
-    let id = labels.get(OPERATION)?.strip_suffix(&format!(".v{version}"))?;
+    let id = labels
+        .get(OPERATION)?
+        .strip_suffix(&format!(".v{version}"))?;
     Some(id.to_owned())
 }
 
 fn entry_of(object: &Value) -> Option<Entry> {
     let labels = labels_of(object);
     let version = labels.get("version")?.parse().ok()?;
-    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str)?;
+    let namespace = object
+        .pointer("/metadata/namespace")
+        .and_then(Value::as_str)?;
     Some(Entry {
         name: labels.get("name")?.clone(),
         namespace: namespace.to_owned(),
         version,
-        status: labels.get("status").cloned().unwrap_or_else(|| "unknown".into()),
+        status: labels
+            .get("status")
+            .cloned()
+            .unwrap_or_else(|| "unknown".into()),
         operation: operation_of(&labels, version),
     })
 }
@@ -100,7 +117,9 @@ pub async fn entries<C: Requester>(
     loop {
         let mut asked = request(Method::Get, &path);
         asked.accept = Some(METADATA_ONLY.to_owned());
-        asked.query.push(("labelSelector".into(), selector.to_owned()));
+        asked
+            .query
+            .push(("labelSelector".into(), selector.to_owned()));
         asked.query.push(("limit".into(), PAGE.to_string()));
         if let Some(next) = next {
             asked.query.push(("continue".into(), next));
@@ -130,11 +149,20 @@ impl<'a, C: Requester> Store<'a, C> {
     /// # Errors
     /// What the server says.
     pub async fn revisions(&self, name: &str) -> Result<Vec<Entry>, Error> {
-        entries(self.cluster, Some(self.namespace), &format!("name={name},owner=helm")).await
+        entries(
+            self.cluster,
+            Some(self.namespace),
+            &format!("name={name},owner=helm"),
+        )
+        .await
     }
 
     fn path(&self, name: &str, version: u32) -> String {
-        format!("/api/v1/namespaces/{}/secrets/{}", self.namespace, secret_name(name, version))
+        format!(
+            "/api/v1/namespaces/{}/secrets/{}",
+            self.namespace,
+            secret_name(name, version)
+        )
     }
 
     /// One revision.
@@ -144,7 +172,9 @@ impl<'a, C: Requester> Store<'a, C> {
     pub async fn load(&self, name: &str, version: u32) -> Result<Stored, Error> {
         let found = Api(self.cluster).get(&self.path(name, version)).await;
         let found = found.map_err(|e| match e.code {
-            ErrorCode::NotFound => Error::not_found(format!("release \"{name}\" has no revision {version}")),
+            ErrorCode::NotFound => {
+                Error::not_found(format!("release \"{name}\" has no revision {version}"))
+            }
             _ => e,
         })?;
         stored_of(&found, None)
@@ -161,7 +191,12 @@ impl<'a, C: Requester> Store<'a, C> {
         operation: Option<String>,
         now_ms: u64,
     ) -> Result<Stored, Error> {
-        let stored = Stored { record, labels, operation, resource_version: String::new() };
+        let stored = Stored {
+            record,
+            labels,
+            operation,
+            resource_version: String::new(),
+        };
         let secret = secret_of(&stored, ("createdAt", now_ms))?;
         let path = format!("/api/v1/namespaces/{}/secrets", self.namespace);
         let made = Api(self.cluster).create(&path, &secret, false).await;
@@ -181,7 +216,9 @@ impl<'a, C: Requester> Store<'a, C> {
     pub async fn update(&self, stored: &mut Stored, now_ms: u64) -> Result<(), Error> {
         let record = &stored.record;
         let secret = secret_of(stored, ("modifiedAt", now_ms))?;
-        let made = Api(self.cluster).replace(&self.path(&record.name, record.version), &secret, false).await?;
+        let made = Api(self.cluster)
+            .replace(&self.path(&record.name, record.version), &secret, false)
+            .await?;
         stored.resource_version = resource_version(&made);
         Ok(())
     }
@@ -191,7 +228,10 @@ impl<'a, C: Requester> Store<'a, C> {
     /// # Errors
     /// What the server says.
     pub async fn delete(&self, name: &str, version: u32) -> Result<(), Error> {
-        match Api(self.cluster).delete(&self.path(name, version), None, None, false).await {
+        match Api(self.cluster)
+            .delete(&self.path(name, version), None, None, false)
+            .await
+        {
             Err(error) if error.code != ErrorCode::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -203,7 +243,9 @@ fn secret_name(name: &str, version: u32) -> String {
 }
 
 fn resource_version(object: &Value) -> String {
-    let version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+    let version = object
+        .pointer("/metadata/resourceVersion")
+        .and_then(Value::as_str);
     version.unwrap_or_default().to_owned()
 }
 
@@ -220,15 +262,22 @@ fn secret_of(stored: &Stored, stamp: (&str, u64)) -> Result<Value, Error> {
         labels.insert(key.to_owned(), value);
     }
     if let Some(operation) = &stored.operation {
-        labels.insert(OPERATION.to_owned(), format!("{operation}.v{}", record.version));
+        labels.insert(
+            OPERATION.to_owned(),
+            format!("{operation}.v{}", record.version),
+        );
     }
     let mut metadata = json!({
         "name": secret_name(&record.name, record.version),
         "namespace": record.namespace,
         "labels": labels,
     });
-    if let (false, Some(metadata)) = (stored.resource_version.is_empty(), metadata.as_object_mut()) {
-        metadata.insert("resourceVersion".into(), stored.resource_version.as_str().into());
+    if let (false, Some(metadata)) = (stored.resource_version.is_empty(), metadata.as_object_mut())
+    {
+        metadata.insert(
+            "resourceVersion".into(),
+            stored.resource_version.as_str().into(),
+        );
     }
     Ok(json!({
         "apiVersion": "v1",
@@ -244,7 +293,10 @@ pub(crate) fn stored_of(secret: &Value, record: Option<Record>) -> Result<Stored
     let record = match record {
         Some(record) => record,
         None => {
-            let data = secret.pointer("/data/release").and_then(Value::as_str).unwrap_or_default();
+            let data = secret
+                .pointer("/data/release")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             let data = STANDARD.decode(data).map_err(|e| {
                 Error::unsupported(format!("the Secret of a release holds no base64: {e}"))
             })?;
@@ -254,5 +306,10 @@ pub(crate) fn stored_of(secret: &Value, record: Option<Record>) -> Result<Stored
     let mut labels = labels_of(secret);
     let operation = operation_of(&labels, record.version);
     labels.retain(|key, _| key != OPERATION && !SYSTEM.contains(&key.as_str()));
-    Ok(Stored { record, labels, operation, resource_version: resource_version(secret) })
+    Ok(Stored {
+        record,
+        labels,
+        operation,
+        resource_version: resource_version(secret),
+    })
 }

@@ -20,7 +20,9 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
         let mut entries = self.store().revisions(&self.name).await?;
         if let (0, Some(operation)) = (revision, self.operation()) {
             // The newest may be this operation's own: then "the one before" was decided already.
-            let own = entries.iter().filter(|e| e.operation.as_ref() == Some(&operation));
+            let own = entries
+                .iter()
+                .filter(|e| e.operation.as_ref() == Some(&operation));
             for entry in own {
                 let stored = self.store().load(&self.name, entry.version).await?;
                 let to = stored.record.info.rollback_revision;
@@ -29,8 +31,15 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
                 }
             }
         }
-        let last = entries.first().ok_or_else(|| view::not_found(&self.name))?.version;
-        let to = if revision == 0 { last.saturating_sub(1) } else { revision };
+        let last = entries
+            .first()
+            .ok_or_else(|| view::not_found(&self.name))?
+            .version;
+        let to = if revision == 0 {
+            last.saturating_sub(1)
+        } else {
+            revision
+        };
         match self.own(&entries, Some(to)).await? {
             Own::Ended(stored) => return self.again(stored, &entries).await,
             Own::Open(new) => {
@@ -40,12 +49,23 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
                     Some(base) => self.old_objects(&base.record.manifest).await?,
                     None => Vec::new(),
                 };
-                return self.run(Change { sort: Sort::Rollback(to), new, base, objects, old }).await;
+                return self
+                    .run(Change {
+                        sort: Sort::Rollback(to),
+                        new,
+                        base,
+                        objects,
+                        old,
+                    })
+                    .await;
             }
             Own::Nothing => {}
         }
         if !entries.iter().any(|e| e.version == to) {
-            return Err(Error::not_found(format!("release \"{}\" has no revision {to}", self.name)));
+            return Err(Error::not_found(format!(
+                "release \"{}\" has no revision {to}",
+                self.name
+            )));
         }
         self.clear_pending(&mut entries).await?;
         self.rollback_to(to).await
@@ -54,7 +74,10 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
     /// Makes a new revision of an old one, whatever the newest is.
     pub(crate) async fn rollback_to(&self, to: u32) -> Result<Outcome, Error> {
         let entries = self.store().revisions(&self.name).await?;
-        let last = entries.first().ok_or_else(|| view::not_found(&self.name))?.version;
+        let last = entries
+            .first()
+            .ok_or_else(|| view::not_found(&self.name))?
+            .version;
         let wanted = self.store().load(&self.name, to).await?;
         let newest = self.store().load(&self.name, last).await?;
         let plan = Plan {
@@ -76,7 +99,14 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
             old.extend(self.old_objects(&base.record.manifest).await?);
         }
         let new = self.begin(record, wanted.labels.clone(), &entries).await?;
-        self.run(Change { sort, new, base, objects, old }).await
+        self.run(Change {
+            sort,
+            new,
+            base,
+            objects,
+            old,
+        })
+        .await
     }
 
     /// Removes the release. One that is not there is unchanged.
@@ -90,7 +120,10 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
     pub(crate) async fn remove_release(&self) -> Result<Outcome, Error> {
         let entries = self.store().revisions(&self.name).await?;
         let Some(last) = entries.first() else {
-            return Ok(Outcome { release: view::absent(&self.name, &self.namespace), changed: false });
+            return Ok(Outcome {
+                release: view::absent(&self.name, &self.namespace),
+                changed: false,
+            });
         };
         let mut stored = self.store().load(&self.name, last.version).await?;
         let is_gone = stored.record.info.status == "uninstalled";
@@ -99,7 +132,9 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
             "uninstalling".clone_into(&mut info.status);
             info.deleted = stamp(self.world.now_ms());
             "Deletion in progress (or silently failed)".clone_into(&mut info.description);
-            self.store().update(&mut stored, self.world.now_ms()).await?;
+            self.store()
+                .update(&mut stored, self.world.now_ms())
+                .await?;
             self.run_hooks(&mut stored, "pre-delete").await?;
             let objects = self.old_objects(&stored.record.manifest).await?;
             for kept in self.remove_all(objects).await? {
@@ -108,12 +143,17 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
             self.run_hooks(&mut stored, "post-delete").await?;
             let info = &mut stored.record.info;
             "uninstalled".clone_into(&mut info.status);
-            info.description =
-                self.options.description.clone().unwrap_or_else(|| "Uninstallation complete".to_owned());
+            info.description = self
+                .options
+                .description
+                .clone()
+                .unwrap_or_else(|| "Uninstallation complete".to_owned());
         }
         if self.options.keep_history {
             if !is_gone {
-                self.store().update(&mut stored, self.world.now_ms()).await?;
+                self.store()
+                    .update(&mut stored, self.world.now_ms())
+                    .await?;
             }
         } else {
             // The newest last: as long as it is there, a call that was cut off finds what is left to do.
@@ -122,7 +162,10 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
             }
             "uninstalled".clone_into(&mut stored.record.info.status);
         }
-        Ok(Outcome { release: view::release(&stored, false), changed: !(is_gone && self.options.keep_history) })
+        Ok(Outcome {
+            release: view::release(&stored, false),
+            changed: !(is_gone && self.options.keep_history),
+        })
     }
 
     /// Runs the newest revision's tests.
@@ -134,13 +177,21 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
         let last = entries.first().ok_or_else(|| view::not_found(&self.name))?;
         let mut stored = self.store().load(&self.name, last.version).await?;
         let result = self.run_hooks(&mut stored, "test").await;
-        self.store().update(&mut stored, self.world.now_ms()).await?;
+        self.store()
+            .update(&mut stored, self.world.now_ms())
+            .await?;
         result?;
-        Ok(Outcome { release: view::release(&stored, false), changed: false })
+        Ok(Outcome {
+            release: view::release(&stored, false),
+            changed: false,
+        })
     }
 }
 
 /// A hook that has not run yet.
 fn fresh(hook: crate::record::Hook) -> crate::record::Hook {
-    crate::record::Hook { last_run: crate::record::LastRun::default(), ..hook }
+    crate::record::Hook {
+        last_run: crate::record::LastRun::default(),
+        ..hook
+    }
 }

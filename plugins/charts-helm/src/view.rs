@@ -68,7 +68,9 @@ async fn read<C: Requester>(cluster: &C, entries: &[Entry]) -> Result<Vec<Releas
     let mut releases = Vec::with_capacity(entries.len());
     for some in entries.chunks(AT_ONCE) {
         let loaded = join_all(some.iter().map(|entry| async move {
-            Store::new(cluster, &entry.namespace).load(&entry.name, entry.version).await
+            Store::new(cluster, &entry.namespace)
+                .load(&entry.name, entry.version)
+                .await
         }));
         for (entry, stored) in some.iter().zip(loaded.await) {
             releases.push(match stored {
@@ -135,7 +137,12 @@ pub async fn content<C: Requester>(
 ) -> Result<Content, Error> {
     let store = Store::new(cluster, namespace);
     let version = match revision {
-        0 => store.revisions(name).await?.first().map(|e| e.version).ok_or_else(|| not_found(name))?,
+        0 => store
+            .revisions(name)
+            .await?
+            .first()
+            .map(|e| e.version)
+            .ok_or_else(|| not_found(name))?,
         revision => revision,
     };
     let stored = store.load(name, version).await?;

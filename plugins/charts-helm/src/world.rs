@@ -15,7 +15,10 @@ pub trait World {
 }
 
 /// The release and its cluster, asked fact by fact: the host notes what was asked.
-#[allow(missing_docs, reason = "each is the function of that name in `wit/host/facts.wit`")]
+#[allow(
+    missing_docs,
+    reason = "each is the function of that name in `wit/host/facts.wit`"
+)]
 pub trait Target {
     fn release(&self) -> String;
     fn namespace(&self) -> String;

@@ -266,15 +266,9 @@ impl Health {
 
     /// Whether anything that people act on differs: times alone do not count.
     pub fn differs(&self, other: &Self) -> bool {
-        let strip = |h: &Self| -> Vec<(String, String, String, String)> {
-            let of = |c: &Condition| {
-                (
-                    c.kind.clone(),
-                    c.status.clone(),
-                    c.reason.clone(),
-                    c.message.clone(),
-                )
-            };
+        // Not the messages: they carry counts and times, and would make an event of every look.
+        let strip = |h: &Self| -> Vec<(String, String, String)> {
+            let of = |c: &Condition| (c.kind.clone(), c.status.clone(), c.reason.clone());
             h.conditions.iter().map(of).collect()
         };
         let content = |h: &Self| {

@@ -243,6 +243,29 @@ pub trait Charts: Send + Sync + std::fmt::Debug {
     ) -> Result<Vec<Release>>;
 }
 
+/// How far a call of an operation is, in the backend's own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The operation.
+    pub operation: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// One word: `hooks`, `apply`, `wait`…
+    pub phase: String,
+    /// For people; may be empty.
+    pub message: String,
+    /// So many steps of this phase are done …
+    pub done: u32,
+    /// … of so many; 0 = nobody knows.
+    pub total: u32,
+}
+
+/// Who is told how far operations are. Called from within a call: must not block.
+pub trait ProgressSink: Send + Sync + std::fmt::Debug {
+    /// One report; at most a few a second of one call, and every change of phase.
+    fn report(&self, progress: Progress);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,7 +19,9 @@ mod store;
 
 use std::time::Duration;
 
-pub use charts::{Charts, Content, Facts, ObjectChange, Outcome, Prepared, Release};
+pub use charts::{
+    Charts, Content, Facts, ObjectChange, Outcome, Prepared, Progress, ProgressSink, Release,
+};
 pub use outbound::{Connection, Outbound};
 pub use plugins::{
     FunctionStats, Inspection, Invalidity, LimitView, PluginInfo, Plugins, SlotInfo, SlotState,

@@ -1,5 +1,6 @@
 //! WIT types to core types and back. Nothing else names both.
 
+pub(crate) mod charts;
 pub(crate) mod cluster;
 pub(crate) mod error;
 pub(crate) mod kube;

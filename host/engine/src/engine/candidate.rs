@@ -10,7 +10,7 @@ use optikon_core::{
 use serde_json::Value;
 
 use crate::{
-    bindings::{prober, registry},
+    bindings::{charts, prober, registry},
     roles::{self, RegistrySlot},
     slot::{Filled, Slot},
 };
@@ -27,6 +27,7 @@ pub struct Candidate {
 pub(super) enum Ready {
     Registry(Arc<Filled<registry::Registry>>),
     Prober(Arc<Filled<prober::Prober>>),
+    Charts(Arc<Filled<charts::Charts>>),
 }
 
 impl std::fmt::Debug for Ready {
@@ -34,6 +35,7 @@ impl std::fmt::Debug for Ready {
         let info = match self {
             Self::Registry(filled) => &filled.info,
             Self::Prober(filled) => &filled.info,
+            Self::Charts(filled) => &filled.info,
         };
         write!(f, "{} {}", info.name, info.digest)
     }
@@ -45,17 +47,18 @@ impl Candidate {
         match &self.ready {
             Ready::Registry(filled) => &filled.info,
             Ready::Prober(filled) => &filled.info,
+            Ready::Charts(filled) => &filled.info,
         }
     }
 
-    /// Whether it can serve now: a registry is asked; a prober has nothing to ask.
+    /// Whether it can serve now: a registry is asked; the others have nothing to ask.
     ///
     /// # Errors
     /// What the plugin answered, or how it failed.
     pub async fn check(&self, call: Call) -> Result<()> {
         match &self.ready {
             Ready::Registry(filled) => roles::check(&filled.loaded, call).await,
-            Ready::Prober(_) => Ok(()),
+            Ready::Prober(_) | Ready::Charts(_) => Ok(()),
         }
     }
 

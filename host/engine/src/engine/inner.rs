@@ -3,12 +3,12 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use optikon_core::{
     Error, FieldError, Result,
-    ports::{Call, Inspection, Invalidity, PluginInfo},
+    ports::{Call, Inspection, Invalidity, PluginInfo, ProgressSink},
     words::{ResourceGrant, SlotName},
 };
 use serde_json::Value;
@@ -18,7 +18,7 @@ use wasmtime::component::{Component, Linker};
 use super::{Deps, EngineConfig, Filling};
 use crate::{
     Grants,
-    bindings::{prober, registry},
+    bindings::{charts, prober, registry},
     cache::{self, Cache},
     call::{Loaded, Role},
     gate::Gate,
@@ -42,6 +42,9 @@ pub(super) struct Inner {
     instances: Arc<Semaphore>,
     pub(super) registry: Arc<Slot<registry::Registry>>,
     pub(super) prober: Arc<Slot<prober::Prober>>,
+    /// By backend; made when first asked for.
+    charts: Mutex<BTreeMap<SlotName, Arc<Slot<charts::Charts>>>>,
+    pub(super) progress: Arc<OnceLock<Arc<dyn ProgressSink>>>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -79,9 +82,26 @@ impl Inner {
             instances: Arc::new(Semaphore::new(config.instances as usize)),
             registry: Arc::new(Slot::new(slot_name("registry")?)),
             prober: Arc::new(Slot::new(slot_name("prober")?)),
+            charts: Mutex::default(),
+            progress: Arc::default(),
             config,
             deps,
         })
+    }
+
+    /// The slot of a charts backend.
+    pub(super) fn charts(&self, name: &SlotName) -> Arc<Slot<charts::Charts>> {
+        let mut slots = self.charts.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots
+            .entry(name.clone())
+            .or_insert_with(|| Arc::new(Slot::new(name.clone())));
+        Arc::clone(slot)
+    }
+
+    /// Every slot of a charts backend that was asked for, by name.
+    pub(super) fn all_charts(&self) -> Vec<Arc<Slot<charts::Charts>>> {
+        let slots = self.charts.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.values().cloned().collect()
     }
 
     fn path(&self, file: &Path) -> PathBuf {
@@ -211,6 +231,7 @@ impl Inner {
             kv: Arc::clone(&self.deps.kv),
             peers: Arc::clone(&self.deps.peers),
             world: Arc::clone(&self.deps.world),
+            progress: Arc::clone(&self.progress),
             memory: Arc::clone(&self.memory),
             memory_total: self.config.memory_total_bytes,
             memory_held: 0.into(),

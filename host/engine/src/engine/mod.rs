@@ -12,7 +12,10 @@ use std::{
 use async_trait::async_trait;
 use optikon_core::{
     Error, Result,
-    ports::{Inspection, Invalidity, PluginInfo, Plugins, Prober, Registry, SlotInfo},
+    ports::{
+        Charts, Inspection, Invalidity, PluginInfo, Plugins, Prober, ProgressSink, Registry,
+        SlotInfo,
+    },
     words::SlotName,
 };
 
@@ -21,10 +24,10 @@ pub use config::{Deps, EngineConfig, Filling};
 
 use self::{candidate::Ready, inner::Inner};
 use crate::{
-    bindings::{prober, registry},
+    bindings::{charts, prober, registry},
     call::Role,
     load::{config::split_secrets, world},
-    roles::{self, ProberSlot, RegistrySlot},
+    roles::{self, ChartsSlot, ProberSlot, RegistrySlot},
     slot::{Filled, Slot},
     stats::CallSeries,
 };
@@ -45,7 +48,7 @@ pub struct SlotMetrics {
 pub struct Engine(Arc<Inner>);
 
 impl Engine {
-    /// Starts the engine with both slots empty.
+    /// Starts the engine with every slot empty.
     ///
     /// # Errors
     /// `Internal` when wasmtime or its thread cannot be started. A cache folder that is not usable is only warned of.
@@ -61,6 +64,18 @@ impl Engine {
     /// The prober's slot as a port; every call goes to what fills it then.
     pub fn prober(&self) -> Arc<dyn Prober> {
         Arc::new(ProberSlot(Arc::clone(&self.0.prober)))
+    }
+
+    /// A charts backend's slot (`charts-helm`) as a port; every call goes to what fills it then.
+    pub fn charts(&self, slot: &SlotName) -> Arc<dyn Charts> {
+        Arc::new(ChartsSlot(self.0.charts(slot)))
+    }
+
+    /// Who is told how far operations are; the first one stays.
+    pub fn set_progress(&self, sink: Arc<dyn ProgressSink>) {
+        if self.0.progress.set(sink).is_err() {
+            tracing::warn!("progress is told to somebody already");
+        }
     }
 
     /// Loads, checks and tries a plugin for a slot without touching what serves there.
@@ -86,6 +101,16 @@ impl Engine {
             // Also the trial instantiation: types of exports are checked there.
             roles::supported(&loaded).await?;
             Ready::Registry(Arc::new(Filled {
+                info,
+                grants,
+                loaded,
+            }))
+        } else if info.world == "charts" {
+            let loaded = self
+                .0
+                .prepare::<charts::Charts>(shared, &filling.grants, &component)?;
+            loaded.try_out().await?;
+            Ready::Charts(Arc::new(Filled {
                 info,
                 grants,
                 loaded,
@@ -121,6 +146,11 @@ impl Engine {
                 .prober
                 .switch(Some(filled))
                 .map(|old| old.info.clone()),
+            Ready::Charts(filled) => self
+                .0
+                .charts(&candidate.slot)
+                .switch(Some(filled))
+                .map(|old| old.info.clone()),
         }
     }
 
@@ -148,6 +178,7 @@ impl Engine {
         match slot.as_str() {
             "registry" => self.0.registry.set_problem(message),
             "prober" => self.0.prober.set_problem(message),
+            name if name.starts_with("charts-") => self.0.charts(slot).set_problem(message),
             _ => {}
         }
     }
@@ -174,14 +205,20 @@ impl Engine {
                 calls: loaded.map_or_else(Vec::new, |l| l.stats.series()),
             }
         }
-        vec![of(&self.0.prober), of(&self.0.registry)]
+        let charts = self.0.all_charts();
+        let mut all: Vec<SlotMetrics> = charts.iter().map(|slot| of(slot)).collect();
+        all.extend([of(&self.0.prober), of(&self.0.registry)]);
+        all
     }
 }
 
 #[async_trait]
 impl Plugins for Engine {
     fn slots(&self) -> Vec<SlotInfo> {
-        vec![self.0.prober.info(), self.0.registry.info()]
+        let charts = self.0.all_charts();
+        let mut all: Vec<SlotInfo> = charts.iter().map(|slot| slot.info()).collect();
+        all.extend([self.0.prober.info(), self.0.registry.info()]);
+        all
     }
 
     async fn available(&self) -> Result<Vec<Inspection>> {

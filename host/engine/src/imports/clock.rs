@@ -8,6 +8,7 @@ use crate::{bindings::host::optikon::host::clock, state::Ctx};
 
 impl clock::Host for Ctx {
     fn now_ms(&mut self) -> wasmtime::Result<u64> {
+        self.serving.note_impure();
         Ok(self.shared.world.now_ms())
     }
 }

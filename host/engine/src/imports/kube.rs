@@ -45,6 +45,7 @@ fn handed(
 ) -> wasmtime::Result<Handed> {
     accessor.with(|mut access| {
         let ctx = access.get();
+        ctx.serving.note_impure();
         Ok((
             ctx.connection(link)?,
             Arc::clone(&ctx.serving.requests),

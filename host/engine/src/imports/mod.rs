@@ -4,9 +4,12 @@ mod call;
 mod central;
 mod clock;
 mod config;
+mod facts;
+mod keys;
 mod kube;
 mod kv;
 pub(crate) mod log;
+mod progress;
 mod random;
 mod stream;
 mod upstream;
@@ -37,6 +40,9 @@ pub(crate) fn link(linker: &mut Linker<Ctx>, grants: &Grants) -> wasmtime::Resul
             "kube" => host::kube::add_to_linker::<_, Own>(linker, |ctx| ctx)?,
             "central" => host::central::add_to_linker::<_, Own>(linker, |ctx| ctx)?,
             "upstream" => host::upstream::add_to_linker::<_, Own>(linker, |ctx| ctx)?,
+            "keys" => host::keys::add_to_linker::<_, Own>(linker, |ctx| ctx)?,
+            "progress" => host::progress::add_to_linker::<_, Own>(linker, |ctx| ctx)?,
+            "facts" => host::facts::add_to_linker::<_, Own>(linker, |ctx| ctx)?,
             WASI => wasmtime_wasi::p2::add_to_linker_async(linker)?,
             _ => {}
         }

@@ -12,6 +12,7 @@ impl random::Host for Ctx {
                 "random.bytes({count}): at most {MAX_BYTES} at once"
             )));
         }
+        self.serving.note_impure();
         let mut buffer = vec![0; count as usize];
         self.shared.world.random(&mut buffer);
         Ok(buffer)

@@ -33,6 +33,12 @@ const HOST: &[(&str, &str)] = &[
         "upstream.wit",
         include_str!("../../../../wit/host/upstream.wit"),
     ),
+    ("keys.wit", include_str!("../../../../wit/host/keys.wit")),
+    (
+        "progress.wit",
+        include_str!("../../../../wit/host/progress.wit"),
+    ),
+    ("facts.wit", include_str!("../../../../wit/host/facts.wit")),
 ];
 const REGISTRY: &[(&str, &str)] = &[(
     "registry.wit",
@@ -42,6 +48,10 @@ const PROBER: &[(&str, &str)] = &[(
     "prober.wit",
     include_str!("../../../../wit/prober/prober.wit"),
 )];
+const CHARTS: &[(&str, &str)] = &[(
+    "charts.wit",
+    include_str!("../../../../wit/charts/charts.wit"),
+)];
 
 /// The version of every package; a plugin of the same minor version fits.
 const VERSION: &str = "0.1.0";
@@ -50,6 +60,7 @@ const VERSION: &str = "0.1.0";
 const ROLES: &[(&str, &str)] = &[
     ("registry", "optikon:registry/clusters"),
     ("prober", "optikon:prober/probes"),
+    ("charts", "optikon:charts/releases"),
 ];
 
 /// The worlds as they are written.
@@ -58,6 +69,7 @@ pub(crate) struct Worlds {
     resolve: Resolve,
     registry: WorldId,
     prober: WorldId,
+    charts: WorldId,
 }
 
 impl Worlds {
@@ -78,16 +90,19 @@ impl Worlds {
         push("common", COMMON)?;
         push("host", HOST)?;
         let (registry, prober) = (push("registry", REGISTRY)?, push("prober", PROBER)?);
+        let charts = push("charts", CHARTS)?;
         let world = |package, name| {
             resolve
                 .select_world(&[package], Some(name))
                 .map_err(|error| format!("wit/{name}: {error:#}"))
         };
         let (registry, prober) = (world(registry, "registry")?, world(prober, "prober")?);
+        let charts = world(charts, "charts")?;
         Ok(Self {
             resolve,
             registry,
             prober,
+            charts,
         })
     }
 
@@ -95,6 +110,7 @@ impl Worlds {
         match world {
             "registry" => Some(self.registry),
             "prober" => Some(self.prober),
+            "charts" => Some(self.charts),
             _ => None,
         }
     }
@@ -126,7 +142,9 @@ impl Worlds {
             let world = crate::escape::line(world, 64);
             return vec![problem(
                 "world",
-                format!("plugin.toml says world = \"{world}\"; there are registry and prober"),
+                format!(
+                    "plugin.toml says world = \"{world}\"; there are registry, prober and charts"
+                ),
             )];
         };
         let mut problems = Vec::new();

@@ -99,6 +99,9 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) {
                 .collect::<Vec<_>>(),
         );
     }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     for line in table.to_string().lines() {
         say(line.trim_end());
     }

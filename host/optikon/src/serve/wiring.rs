@@ -116,12 +116,13 @@ pub(crate) async fn join(
     let archives = ArchiveFolder::open(folder).context("the folder of archives cannot be made")?;
     let charts = ChartFlows::new(
         clusters.clone(),
-        BTreeMap::new(),
+        backends(&engine, config)?,
         Arc::new(archives),
         store.clone(),
         store.clone(),
         world.clone(),
     );
+    engine.set_progress(Arc::new(charts.clone()));
     let plugins: Arc<dyn ports::Plugins> = Arc::new(engine);
     let checks = Checks {
         documents: store.clone(),
@@ -141,7 +142,7 @@ pub(crate) async fn join(
         version: Arc::new(Version {
             version: env!("CARGO_PKG_VERSION").into(),
             commit: option_env!("OPTIKON_COMMIT").map(str::to_owned),
-            interfaces: ["host", "registry", "prober"]
+            interfaces: ["host", "registry", "prober", "charts"]
                 .map(|p| format!("optikon:{p}@0.1.0"))
                 .to_vec(),
         }),
@@ -206,6 +207,27 @@ async fn fill(engine: &Engine, config: &Config) -> Result<()> {
     Ok(())
 }
 
+/// Every charts slot, by name.
+fn backends(
+    engine: &Engine,
+    config: &Config,
+) -> Result<BTreeMap<SlotName, Arc<dyn ports::Charts>>> {
+    let shipped = SHIPPED.iter().map(|(name, _, _)| *name);
+    let names = config
+        .plugins
+        .slots
+        .keys()
+        .map(String::as_str)
+        .chain(shipped);
+    names
+        .filter(|name| name.starts_with("charts-"))
+        .map(|name| {
+            let slot: SlotName = name.parse().with_context(|| format!("slot \"{name}\""))?;
+            Ok((slot.clone(), engine.charts(&slot)))
+        })
+        .collect()
+}
+
 fn filling(name: &str, slot: &Slot) -> Result<Filling> {
     let shipped = SHIPPED.iter().find(|(slot, _, _)| *slot == name);
     let plugin = slot
@@ -222,8 +244,11 @@ fn filling(name: &str, slot: &Slot) -> Result<Filling> {
         (None, Some((_, of, grants))) if *of == plugin.as_str() => grants.to_vec(),
         (None, _) => Vec::new(),
     };
-    let limits: Limits = serde_json::from_value(Value::Object(slot.limits.clone()))
-        .with_context(|| format!("plugins.slots.{name}.limits"))?;
+    let given = serde_json::from_value(Value::Object(slot.limits.clone()))
+        .with_context(|| format!("plugins.slots.{name}.limits: each is a whole number"))?;
+    let limits = Limits::of_slot(name)
+        .with(given)
+        .map_err(|error| anyhow::anyhow!("plugins.slots.{name}.limits: {error}"))?;
     let mut filling = Filling::new(format!("{plugin}.wasm"), Grants::new(granted));
     filling.digest.clone_from(&slot.digest);
     filling.config = Value::Object(slot.config.clone());

@@ -36,7 +36,10 @@ fn answer(status: u16, body: &Value) -> Result<Response, Fault> {
 }
 
 fn status(code: u16, reason: &str) -> Result<Response, Fault> {
-    answer(code, &json!({"kind": "Status", "code": code, "reason": reason, "message": reason}))
+    answer(
+        code,
+        &json!({"kind": "Status", "code": code, "reason": reason, "message": reason}),
+    )
 }
 
 fn merge(old: &mut Value, new: &Value) {
@@ -63,7 +66,9 @@ impl Server {
     /// The requests that change something, as `PATCH …/configmaps/a`; Secrets of releases left out.
     pub(super) fn writes(&self) -> Vec<String> {
         let asked = self.asked.borrow();
-        let writes = asked.iter().filter(|a| !a.starts_with("GET") && !a.contains("/secrets"));
+        let writes = asked
+            .iter()
+            .filter(|a| !a.starts_with("GET") && !a.contains("/secrets"));
         writes.cloned().collect()
     }
 
@@ -72,14 +77,23 @@ impl Server {
         let version = self.version.get();
         let metadata = value["metadata"].as_object_mut().unwrap();
         metadata.insert("resourceVersion".into(), version.to_string().into());
-        metadata.entry("uid").or_insert_with(|| format!("uid-{version}").into());
-        metadata.entry("creationTimestamp").or_insert_with(|| "2026-01-01T00:00:00Z".into());
+        metadata
+            .entry("uid")
+            .or_insert_with(|| format!("uid-{version}").into());
+        metadata
+            .entry("creationTimestamp")
+            .or_insert_with(|| "2026-01-01T00:00:00Z".into());
     }
 
     fn list(&self, request: &Request) -> Result<Response, Fault> {
         let selector = request.query.iter().find(|(k, _)| k == "labelSelector");
         let wanted: Vec<(String, String)> = selector
-            .map(|(_, s)| s.split(',').filter_map(|p| p.split_once('=')).map(|(a, b)| (a.into(), b.into())).collect())
+            .map(|(_, s)| {
+                s.split(',')
+                    .filter_map(|p| p.split_once('='))
+                    .map(|(a, b)| (a.into(), b.into()))
+                    .collect()
+            })
             .unwrap_or_default();
         let objects = self.objects.borrow();
         let items: Vec<Value> = objects
@@ -91,16 +105,27 @@ impl Server {
                 })
             })
             .map(|(_, value)| value.clone())
-            .filter(|v| wanted.iter().all(|(k, w)| v["metadata"]["labels"][k] == **w))
+            .filter(|v| {
+                wanted
+                    .iter()
+                    .all(|(k, w)| v["metadata"]["labels"][k] == **w)
+            })
             .collect();
-        answer(200, &json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items}))
+        answer(
+            200,
+            &json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items}),
+        )
     }
 
     fn write(&self, request: &Request, is_dry: bool) -> Result<Response, Fault> {
         let mut sent: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         match request.method {
             Method::Post => {
-                let path = format!("{}/{}", request.path, sent["metadata"]["name"].as_str().unwrap());
+                let path = format!(
+                    "{}/{}",
+                    request.path,
+                    sent["metadata"]["name"].as_str().unwrap()
+                );
                 if self.get(&path).is_some() {
                     return status(409, "AlreadyExists");
                 }
@@ -109,19 +134,24 @@ impl Server {
                 answer(201, &sent)
             }
             Method::Put => {
-                let Some(present) = self.get(&request.path) else { return status(404, "NotFound") };
+                let Some(present) = self.get(&request.path) else {
+                    return status(404, "NotFound");
+                };
                 let expected = &sent["metadata"]["resourceVersion"];
                 if !expected.is_null() && *expected != present["metadata"]["resourceVersion"] {
                     return status(409, "Conflict");
                 }
                 self.stamp(&mut sent);
-                self.objects.borrow_mut().insert(request.path.clone(), sent.clone());
+                self.objects
+                    .borrow_mut()
+                    .insert(request.path.clone(), sent.clone());
                 answer(200, &sent)
             }
             Method::Patch if sent.is_array() => {
                 let mut present = self.get(&request.path).unwrap();
                 for step in sent.as_array().unwrap() {
-                    *present.pointer_mut(step["path"].as_str().unwrap()).unwrap() = step["value"].clone();
+                    *present.pointer_mut(step["path"].as_str().unwrap()).unwrap() =
+                        step["value"].clone();
                 }
                 self.put(&request.path, present.clone());
                 answer(200, &present)
@@ -134,7 +164,9 @@ impl Server {
                     if let Some(touch) = &*self.touch.borrow() {
                         touch(&mut present);
                     }
-                    self.objects.borrow_mut().insert(request.path.clone(), present.clone());
+                    self.objects
+                        .borrow_mut()
+                        .insert(request.path.clone(), present.clone());
                 }
                 answer(200, &present)
             }
@@ -150,11 +182,25 @@ impl Requester for Server {
     type Lines = VecDeque<Result<Vec<u8>, Fault>>;
 
     async fn request(&self, request: Request) -> Result<Response, Fault> {
-        let is_dry = request.query.iter().any(|(k, v)| k == "dryRun" && v == "All");
-        let word = format!("{:?}", request.method).rsplit("::").next().unwrap().to_uppercase();
+        let is_dry = request
+            .query
+            .iter()
+            .any(|(k, v)| k == "dryRun" && v == "All");
+        let word = format!("{:?}", request.method)
+            .rsplit("::")
+            .next()
+            .unwrap()
+            .to_uppercase();
         let mark = if is_dry { " (dry)" } else { "" };
-        self.asked.borrow_mut().push(format!("{word} {}{mark}", request.path));
-        let refused = self.refusals.borrow().iter().find(|(m, p, _)| *m == word && request.path.ends_with(p)).map(|(_, _, c)| *c);
+        self.asked
+            .borrow_mut()
+            .push(format!("{word} {}{mark}", request.path));
+        let refused = self
+            .refusals
+            .borrow()
+            .iter()
+            .find(|(m, p, _)| *m == word && request.path.ends_with(p))
+            .map(|(_, _, c)| *c);
         if let Some(code) = refused {
             return status(code, "refused by the test");
         }
@@ -162,12 +208,22 @@ impl Requester for Server {
             if let Some(found) = self.get(&request.path) {
                 return answer(200, &found);
             }
-            let is_collection = ["secrets", "configmaps", "widgets"].iter().any(|c| request.path.ends_with(&format!("/{c}")));
-            return if is_collection { self.list(&request) } else { status(404, "NotFound") };
+            let is_collection = ["secrets", "configmaps", "widgets"]
+                .iter()
+                .any(|c| request.path.ends_with(&format!("/{c}")));
+            return if is_collection {
+                self.list(&request)
+            } else {
+                status(404, "NotFound")
+            };
         }
         if !is_dry && let Some(left) = self.writes_left.get() {
             if left == 0 {
-                return Err(Fault { reason: "connect".into(), message: "gone".into(), phase_ms: Vec::new() });
+                return Err(Fault {
+                    reason: "connect".into(),
+                    message: "gone".into(),
+                    phase_ms: Vec::new(),
+                });
             }
             self.writes_left.set(Some(left - 1));
         }
@@ -178,7 +234,12 @@ impl Requester for Server {
         Ok(VecDeque::new())
     }
 
-    async fn mapping(&self, group: &str, version: &str, kind: &str) -> Result<Option<Mapping>, Fault> {
+    async fn mapping(
+        &self,
+        group: &str,
+        version: &str,
+        kind: &str,
+    ) -> Result<Option<Mapping>, Fault> {
         let (plural, namespaced) = match kind {
             "ConfigMap" => ("configmaps", true),
             "Secret" => ("secrets", true),
@@ -189,8 +250,16 @@ impl Requester for Server {
             "CustomResourceDefinition" => ("customresourcedefinitions", false),
             _ => return Ok(None),
         };
-        let path_prefix = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
-        Ok(Some(Mapping { path_prefix, plural: plural.into(), namespaced }))
+        let path_prefix = if group.is_empty() {
+            format!("/api/{version}")
+        } else {
+            format!("/apis/{group}/{version}")
+        };
+        Ok(Some(Mapping {
+            path_prefix,
+            plural: plural.into(),
+            namespaced,
+        }))
     }
 }
 

@@ -26,13 +26,19 @@ fn secret(text: &str) -> Value {
 fn a_record_of_the_real_helm_is_read_and_written_without_loss() {
     for text in [V1, V2] {
         let stored = stored_of(&secret(text), None).unwrap();
-        assert_eq!(stored.labels.into_iter().collect::<Vec<_>>(), [("team".to_owned(), "x".to_owned())]);
+        assert_eq!(
+            stored.labels.into_iter().collect::<Vec<_>>(),
+            [("team".to_owned(), "x".to_owned())]
+        );
         let again = Record::decode(stored.record.encode().unwrap().as_bytes()).unwrap();
         assert_eq!(again, stored.record);
-        let data = STANDARD.decode(secret(text)["data"]["release"].as_str().unwrap()).unwrap();
+        let data = STANDARD
+            .decode(secret(text)["data"]["release"].as_str().unwrap())
+            .unwrap();
         let raw = STANDARD.decode(data).unwrap();
         let mut json = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(raw.as_slice()), &mut json).unwrap();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(raw.as_slice()), &mut json)
+            .unwrap();
         let theirs: Value = serde_json::from_slice(&json).unwrap();
         assert_eq!(serde_json::to_value(&stored.record).unwrap(), theirs);
     }
@@ -59,13 +65,31 @@ fn a_plan_holds_what_the_real_helm_stores() {
     ] {
         let theirs = stored_of(&secret(text), None).unwrap().record;
         let action = if revision == 1 { "install" } else { "upgrade" };
-        let target = Rc::new(Fixed { action: action.into(), revision, ..Fixed::default() });
-        let plan = block_on(prepare(ARCHIVE, &[values.to_owned()], target, Rc::new(NativeEnvironment), None::<&Server>)).unwrap();
+        let target = Rc::new(Fixed {
+            action: action.into(),
+            revision,
+            ..Fixed::default()
+        });
+        let plan = block_on(prepare(
+            ARCHIVE,
+            &[values.to_owned()],
+            target,
+            Rc::new(NativeEnvironment),
+            None::<&Server>,
+        ))
+        .unwrap();
         assert_eq!(plan.manifest, theirs.manifest);
         assert_eq!(plan.config, theirs.config);
         assert_eq!(plan.notes, theirs.info.notes);
         assert_eq!(plan.chart, without_times(theirs.chart.clone()));
-        let ran: Vec<_> = theirs.hooks.iter().map(|h| crate::record::Hook { last_run: Default::default(), ..h.clone() }).collect();
+        let ran: Vec<_> = theirs
+            .hooks
+            .iter()
+            .map(|h| crate::record::Hook {
+                last_run: Default::default(),
+                ..h.clone()
+            })
+            .collect();
         assert_eq!(plan.hooks, ran);
         assert!(plan.is_same_as(&theirs));
         let again = Plan::decode(&plan.encode().unwrap()).unwrap();
@@ -84,6 +108,9 @@ fn times_are_written_as_go_writes_them() {
 fn a_record_of_helm_3_is_read() {
     let json = br#"{"name":"a","info":{"deleted":"","status":"deployed"},"chart":{"metadata":{"name":"c"}},"hooks":null,"config":null,"version":3,"namespace":"n"}"#;
     let record = Record::decode(STANDARD.encode(json).as_bytes()).unwrap();
-    assert_eq!((record.version, record.hooks.len(), record.is_server_side()), (3, 0, false));
+    assert_eq!(
+        (record.version, record.hooks.len(), record.is_server_side()),
+        (3, 0, false)
+    );
     assert!(Record::decode(b"?").is_err());
 }

@@ -46,7 +46,10 @@ mod timestamp;
 use serde_json::Value;
 
 pub use error::{Error, Problem};
-pub use json::{from_json, from_json_any, from_json_array, to_json, to_pretty_json, to_raw_json};
+pub use json::{
+    from_json, from_json_any, from_json_array, from_json_partly, to_json, to_pretty_json,
+    to_raw_json,
+};
 
 use compose::Document;
 use decode::{Numbers, decode};

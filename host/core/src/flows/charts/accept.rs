@@ -256,6 +256,13 @@ impl ChartFlows {
             tracing::error!(%error, "interrupted operations could not be read; they stay as they are");
         }
         let mut running = JoinSet::new();
+        let taken = self
+            .inner
+            .reports
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let mut reports = taken.unwrap_or_else(|| tokio::sync::mpsc::channel(1).1);
         loop {
             let ids = std::mem::take(
                 &mut *self
@@ -270,6 +277,7 @@ impl ChartFlows {
             }
             tokio::select! {
                 () = self.inner.work.notified() => {}
+                Some(report) = reports.recv() => self.inner.tell(report).await,
                 Some(_) = running.join_next() => {}
             }
         }

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    flows::health::rfc3339,
-    ports::Table,
+    flows::health::{one_line, rfc3339},
+    ports::{Progress, Table},
     words::{Operation, OperationId, OperationState, SlotName, TargetState},
 };
 
@@ -284,6 +284,18 @@ impl Inner {
             }
             Err(error) => tracing::warn!(operation = %id, %error, "an event could not be kept"),
         }
+    }
+
+    /// A backend's report, as an event of its operation.
+    pub(super) async fn tell(&self, report: Progress) {
+        let Some(live) = report.operation.parse().ok().and_then(|id| self.live(&id)) else {
+            return;
+        };
+        let details = json!({
+            "cluster": report.cluster, "phase": one_line(&report.phase),
+            "message": one_line(&report.message), "done": report.done, "total": report.total,
+        });
+        self.event(&live, "progress", details).await;
     }
 
     pub(super) async fn open_sealed(&self, id: &OperationId) -> Result<Sealed> {

@@ -18,12 +18,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::clusters::Clusters;
 use crate::{
     error::{Error, Result},
-    ports::{Archives, Charts, Documents, Vault, World},
+    ports::{Archives, Charts, Documents, Progress, ProgressSink, Vault, World},
     words::{Operation, OperationId, SlotName},
 };
 
@@ -50,7 +50,12 @@ struct Inner {
     /// Woken when an operation is to be run.
     work: Notify,
     queue: Mutex<Vec<OperationId>>,
+    progress: mpsc::Sender<Progress>,
+    reports: Mutex<Option<mpsc::Receiver<Progress>>>,
 }
+
+/// Reports that wait to be written down; more are dropped, the next one says where it is.
+const REPORTS: usize = 256;
 
 /// An operation that is not over, in memory.
 #[derive(Debug, Clone)]
@@ -79,6 +84,7 @@ impl ChartFlows {
         vault: Arc<dyn Vault>,
         world: Arc<dyn World>,
     ) -> Self {
+        let (progress, reports) = mpsc::channel(REPORTS);
         Self {
             inner: Arc::new(Inner {
                 clusters,
@@ -90,7 +96,17 @@ impl ChartFlows {
                 live: Mutex::default(),
                 work: Notify::new(),
                 queue: Mutex::default(),
+                progress,
+                reports: Mutex::new(Some(reports)),
             }),
+        }
+    }
+}
+
+impl ProgressSink for ChartFlows {
+    fn report(&self, progress: Progress) {
+        if self.inner.progress.try_send(progress).is_err() {
+            tracing::debug!("a report of progress was dropped; too many wait");
         }
     }
 }

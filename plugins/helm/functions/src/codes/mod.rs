@@ -65,10 +65,19 @@ fn json(functions: &mut Functions) {
     functions.alias("mustToRawJson", "toRawJson");
 
     functions.add("fromJson", TEXT, |_, args| {
-        Ok(match helm_yaml::from_json(&text(args, 0)?.to_text()) {
-            Ok(read) => data::into_map(read),
-            Err(error) => error_map(error.to_string()),
-        })
+        Ok(
+            match helm_yaml::from_json_partly(&text(args, 0)?.to_text()) {
+                Ok((read, None)) => data::into_map(read),
+                // What Go's decoder had read stays beside the error.
+                Ok((mut read, Some(error))) => {
+                    if let Some(map) = read.as_object_mut() {
+                        map.insert("Error".to_owned(), error.to_string().into());
+                    }
+                    data::into_map(read)
+                }
+                Err(error) => error_map(error.to_string()),
+            },
+        )
     });
     functions.add("fromJsonArray", TEXT, |_, args| {
         let source = text(args, 0)?.to_text();

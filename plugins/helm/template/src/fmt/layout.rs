@@ -199,13 +199,13 @@ impl Flags {
             number.replace_range(..1, " ");
         }
         if !value.is_finite() {
-            let shown = number.trim_start_matches('+');
-            let bare = if value.is_nan() {
-                !self.space && !self.plus
+            // An infinity keeps its plus sign, asked for or not.
+            let is_bare = value.is_nan() && !self.space && !self.plus;
+            let shown = if is_bare {
+                number.trim_start_matches('+')
             } else {
-                !self.plus
+                &number
             };
-            let shown = if bare { shown } else { &number };
             return self.pad(out, shown.as_bytes(), false);
         }
         if self.sharp && verb != 'b' {

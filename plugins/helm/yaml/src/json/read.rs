@@ -31,24 +31,47 @@ pub fn from_json_any(text: &str) -> Result<Value, Error> {
     parse(text, Ok)
 }
 
+/// As [`from_json`], but for numbers beyond the floats: they are `null` in what was read, and the
+/// error names the first, as Go's decoder goes on behind them.
+///
+/// # Errors
+/// As [`from_json`], numbers excepted.
+pub fn from_json_partly(text: &str) -> Result<(Value, Option<Error>), Error> {
+    parse_partly(text, expect::object)
+}
+
+fn parse(text: &str, check: fn(Value) -> Result<Value, Problem>) -> Result<Value, Error> {
+    match parse_partly(text, check)? {
+        (value, None) => Ok(value),
+        (_, Some(error)) => Err(error),
+    }
+}
+
 /// What is wrong comes in this order: the grammar, as the whole text is checked before it is
 /// decoded; the kind of the whole; a number.
-fn parse(text: &str, check: fn(Value) -> Result<Value, Problem>) -> Result<Value, Error> {
+fn parse_partly(
+    text: &str,
+    check: fn(Value) -> Result<Value, Problem>,
+) -> Result<(Value, Option<Error>), Error> {
     let mut reader = Reader {
         text,
         at: 0,
         too_large: None,
     };
-    let value = reader
+    let mut value = reader
         .document()
         .map_err(|text| Error::Json(Problem::plain(text)))?;
-    let value = check(value).map_err(Error::Json)?;
-    match reader.too_large {
-        Some(number) => Err(Error::Json(Problem::plain(format!(
-            "json: cannot unmarshal number {number} into Go value of type float64"
-        )))),
-        None => Ok(value),
+    if value.is_null() && reader.too_large.is_some() {
+        // A number still, so that the kind of the whole is judged as that of one.
+        value = Value::from(0);
     }
+    let value = check(value).map_err(Error::Json)?;
+    let beyond = reader.too_large.map(|number| {
+        Error::Json(Problem::plain(format!(
+            "json: cannot unmarshal number {number} into Go value of type float64"
+        )))
+    });
+    Ok((value, beyond))
 }
 
 struct Reader<'a> {
@@ -218,8 +241,7 @@ impl<'a> Reader<'a> {
         if number.is_none() && self.too_large.is_none() {
             self.too_large = Some(text.to_owned());
         }
-        // A number still, so that the kind is judged as that of one.
-        Ok(number.map_or_else(|| Value::from(0), Value::Number))
+        Ok(number.map_or(Value::Null, Value::Number))
     }
 
     fn string(&mut self) -> Read<String> {

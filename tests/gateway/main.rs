@@ -1,0 +1,25 @@
+//! The gateway as a process, from its command line and REST interface to real API servers and back.
+//!
+//! Faults that no real server makes come from fakes in this process. Each test has its own names, so that all of them
+//! can share one gateway; those that stop, configure or swap something start one of their own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    reason = "what panics here ends one test"
+)]
+
+mod access;
+mod bed;
+mod done;
+mod faults;
+mod input;
+mod plugins;
+mod process;
+mod rest;
+mod restart;
+mod rights;
+mod secrets;
+mod watching;

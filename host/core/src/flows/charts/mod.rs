@@ -120,10 +120,12 @@ impl Inner {
             .map_err(|_| Error::invalid("backend", "is not the name of a backend"))?;
         match self.backends.get(&slot) {
             Some(backend) => Ok((slot, backend.clone())),
-            None => Err(Error::invalid(
-                "backend",
-                format!("no slot \"{slot}\" is configured"),
-            )),
+            None => Err(Error::NoPlugin {
+                message: format!(
+                    "no such slot is configured; name a plugin under [plugins.slots.{slot}]"
+                ),
+                slot,
+            }),
         }
     }
 

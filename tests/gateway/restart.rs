@@ -1,7 +1,7 @@
 //! The gateway is killed and comes back; its registry goes away.
 
-use std::collections::BTreeSet;
 use std::fs;
+use std::{collections::BTreeSet, sync::Mutex};
 
 use optikon_tests::fake::Door;
 use optikon_tests::{FakeMember, Gateway, wait_for};
@@ -30,12 +30,13 @@ async fn a_killed_gateway_comes_back_with_clusters_credentials_and_what_it_knew(
     let made = client.create("/cluster", &body).await.unwrap();
     wait_for_ready(gateway, "kept", "True").await;
     // What is known is saved every few seconds: some looks later it is.
-    let mut looks = BTreeSet::new();
+    let looks = Mutex::new(BTreeSet::new());
     wait_for("ten looks", PATIENCE, || {
         let reply = client.read("/cluster/kept?probe=cached");
-        let looks = &mut looks;
+        let looks = &looks;
         async move {
             let seen = reply.await?;
+            let mut looks = looks.lock().unwrap();
             looks.insert(seen["status"]["observedAt"]["reach"].to_string());
             Ok((looks.len() >= 10).then_some(()))
         }

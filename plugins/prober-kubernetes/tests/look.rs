@@ -41,7 +41,7 @@ fn probe(api: &impl Requester, depth: Depth) -> (Observation, Value) {
     (seen, status)
 }
 
-fn list(items: Value) -> String {
+fn list(items: &Value) -> String {
     json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items}).to_string()
 }
 
@@ -101,19 +101,19 @@ fn cluster() -> FakeApi {
         json!([{"kind": "Deployment", "name": "web", "uid": "u"}]);
     reached()
         .answer("GET", "/api/v1/namespaces/kube-system", 200, r#"{"metadata":{"name":"kube-system","uid":"id-1"}}"#)
-        .answer("GET", "/api/v1/nodes", 200, list(nodes))
-        .answer("GET", "/api/v1/pods", 200, list(pods))
+        .answer("GET", "/api/v1/nodes", 200, list(&nodes))
+        .answer("GET", "/api/v1/pods", 200, list(&pods))
         .answer("GET", "/api/v1/namespaces", 200,
             r#"{"kind":"PartialObjectMetadataList","metadata":{"continue":"x","remainingItemCount":6},"items":[{}]}"#)
-        .answer("GET", "/apis/apps/v1/deployments", 200, list(json!([replicas("web", 3, 2)])))
-        .answer("GET", "/apis/apps/v1/statefulsets", 200, list(json!([replicas("db", 1, 1)])))
+        .answer("GET", "/apis/apps/v1/deployments", 200, list(&json!([replicas("web", 3, 2)])))
+        .answer("GET", "/apis/apps/v1/statefulsets", 200, list(&json!([replicas("db", 1, 1)])))
         .answer("GET", "/apis/apps/v1/daemonsets", 200,
-            list(json!([{"metadata": meta("log"), "status": {"desiredNumberScheduled": 3, "numberReady": 1}}])))
-        .answer("GET", "/apis/apps/v1/replicasets", 200, list(json!([owned, replicas("lone", 0, 0)])))
+            list(&json!([{"metadata": meta("log"), "status": {"desiredNumberScheduled": 3, "numberReady": 1}}])))
+        .answer("GET", "/apis/apps/v1/replicasets", 200, list(&json!([owned, replicas("lone", 0, 0)])))
         .answer("GET", "/apis/batch/v1/jobs", 200,
-            list(json!([{"metadata": meta("once"), "spec": {"completions": 2}, "status": {"succeeded": 2, "active": 1}}])))
+            list(&json!([{"metadata": meta("once"), "spec": {"completions": 2}, "status": {"succeeded": 2, "active": 1}}])))
         .answer("GET", "/apis/batch/v1beta1/cronjobs", 200,
-            list(json!([{"metadata": meta("nightly"), "spec": {"suspend": true}, "status": {"active": [{}]}}])))
+            list(&json!([{"metadata": meta("nightly"), "spec": {"suspend": true}, "status": {"active": [{}]}}])))
         .answer("GET", "/apis", 200, json!({"kind": "APIGroupDiscoveryList", "items": [
             {"metadata": {"name": "apps"}, "versions": [{"version": "v1", "freshness": "Current"}]},
             {"metadata": {"name": "metrics.k8s.io"}, "versions": [{"version": "v1beta1", "freshness": "Stale"}]},
@@ -291,7 +291,7 @@ fn no_right_at_all_is_the_verdict_at_every_depth() {
             "{depth:?}"
         );
     }
-    let few = api.answer("GET", "/apis/apps/v1/deployments", 200, list(json!([])));
+    let few = api.answer("GET", "/apis/apps/v1/deployments", 200, list(&json!([])));
     for depth in [Depth::Reach, Depth::Nodes, Depth::Workloads] {
         assert_eq!(probe(&few, depth).0.verdict, Verdict::Ready, "{depth:?}");
     }

@@ -114,7 +114,7 @@ struct AddArgs {
     /// The context of the kubeconfig. Default: the current one.
     #[arg(long, value_name = "NAME", requires = "kubeconfig")]
     context: Option<String>,
-    /// The member's address: https://host[:port].
+    /// The member's address: `https://host[:port]`.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     /// A PEM file with the CA of the member's certificate. Default: the system's.

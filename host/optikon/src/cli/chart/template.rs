@@ -16,7 +16,7 @@ const STACK_BYTES: usize = 128 << 20;
 /// The flags of `helm template`.
 #[derive(Debug, Args)]
 pub(crate) struct TemplateFlags {
-    /// [NAME] CHART: the release's name, and an archive or a folder.
+    /// `[NAME] CHART`: the release's name, and an archive or a folder.
     #[arg(required = true, num_args = 1..=2, value_names = ["NAME", "CHART"])]
     words: Vec<String>,
     /// The release's namespace.

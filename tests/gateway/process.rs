@@ -13,7 +13,10 @@ use crate::watching::Watch;
 
 /// Runs `serve` with these arguments; it must end by itself.
 async fn serve(arguments: &[&str]) -> Output {
-    let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
+    let mut all = vec!["serve"];
+    if !arguments.contains(&"--listen") {
+        all.extend(["--listen", "127.0.0.1:0"]);
+    }
     all.extend(arguments);
     let mut command = gateway().await.command(&all).unwrap();
     command.stdin(Stdio::null());
@@ -71,9 +74,6 @@ async fn beyond_loopback_it_listens_with_tls_or_not_at_all() {
     ])
     .await;
     let said = errors(&output);
-    if said.contains("cannot be used multiple times") {
-        panic!("the helper gives --listen itself: {said}");
-    }
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("TLS"), "{said}");
 

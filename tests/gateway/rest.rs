@@ -323,7 +323,7 @@ async fn pages_are_one_snapshot_and_an_unknown_one_has_expired() {
         assert_eq!(reply.status, 422, "limit={limit}");
     }
     let old = client
-        .get("/cluster?watch=true&resourceVersion=1")
+        .get("/cluster?watch=true&resourceVersion=999999999")
         .await
         .unwrap();
     assert_eq!((old.status.as_u16(), code(&old)), (410, "expired".into()));

@@ -171,8 +171,8 @@ impl Client {
     pub async fn merge(&self, path: &str, patch: &Value) -> Result<Value> {
         let request = self
             .request(Method::PATCH, path)
-            .json(patch)
-            .header(header::CONTENT_TYPE, "application/merge-patch+json");
+            .header(header::CONTENT_TYPE, "application/merge-patch+json")
+            .json(patch);
         self.send(request)
             .await?
             .success()

@@ -13,12 +13,6 @@ use serde::Deserialize;
 use crate::folders::Folders;
 use crate::{component, say, shell, wasm};
 
-/// Plugins that are tested natively and cannot be built into a component yet, and why.
-const NOT_A_COMPONENT: &[(&str, &str)] = &[(
-    "charts-helm",
-    "its JSON Schema library seeds its hash maps through imports that only a browser has",
-)];
-
 /// A crate that becomes one component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Source {
@@ -54,15 +48,6 @@ pub fn build_all(folders: &Folders) -> Result<Vec<PathBuf>> {
     let sources: Vec<Source> = sources(&folders.root.join("plugins"))?
         .into_iter()
         .filter(|source| source.folder.join("plugin.toml").is_file())
-        .filter(|source| {
-            let kept_back = NOT_A_COMPONENT
-                .iter()
-                .find(|(name, _)| *name == source.name);
-            if let Some((name, why)) = kept_back {
-                say(format!("{name} is left out: {why}"));
-            }
-            kept_back.is_none()
-        })
         .collect();
     if sources.is_empty() {
         say("no folder under plugins/ has a plugin.toml");

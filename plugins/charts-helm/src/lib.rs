@@ -19,6 +19,8 @@ pub mod plan;
 mod preview;
 pub mod ready;
 pub mod record;
+#[cfg(target_arch = "wasm32")]
+mod seed;
 pub mod store;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,14 @@ use optikon_tests::{Cluster, Gateway, Testbed, manifests};
 use optikon_xtask::folders::Folders;
 use optikon_xtask::say;
 
+/// A line on stdout. Whoever read it may be gone (`| head`): that is no reason to end.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 /// Starts clusters and a gateway that knows them.
 #[derive(Parser)]
 struct Args {
@@ -30,7 +38,7 @@ async fn main() -> Result<()> {
         asked = &mut stopped => asked.context("wait for Ctrl-C"),
         outcome = show(&args) => outcome,
     }?;
-    println!();
+    say!();
     say("everything is stopped");
     Ok(())
 }
@@ -113,31 +121,31 @@ fn explain(
 ) -> Result<()> {
     let binary = folders.gateway_binary();
     let bin = binary.parent().context("the gateway lies in no folder")?;
-    println!();
-    println!("In another terminal:");
-    println!();
-    println!(
+    say!();
+    say!("In another terminal:");
+    say!();
+    say!(
         "export PATH=\"{}:{}:$PATH\"",
         bin.display(),
         testbed.programs().display()
     );
-    println!("export OPTIKON_SERVER={}", gateway.url()?);
-    println!(
+    say!("export OPTIKON_SERVER={}", gateway.url()?);
+    say!(
         "export OPTIKON_TOKEN_FILE=\"{}\"",
         gateway.token_file().display()
     );
-    println!();
-    println!("optikon cluster list");
-    println!("optikon cluster get edge-1");
+    say!();
+    say!("optikon cluster list");
+    say!("optikon cluster get edge-1");
     for cluster in clusters {
-        println!(
+        say!(
             "kubectl --kubeconfig \"{}\" get nodes    # {} itself",
             cluster.kubeconfig_file().display(),
             cluster.name()
         );
     }
-    println!();
-    println!("Ctrl-C stops all of it.");
+    say!();
+    say!("Ctrl-C stops all of it.");
     Ok(())
 }
 

@@ -273,7 +273,7 @@ pub(crate) fn grant_problems<'a>(
             && !grants.has(needed)
         {
             let line = grants.line_with(needed);
-            problems.push(problem("grant", format!("the component imports {import} (offered: {needed}@{VERSION}), which slot \"{slot}\" is not granted: write `{line}` under [slots.{slot}]")));
+            problems.push(problem("grant", format!("the component imports {import} (offered: {needed}@{VERSION}), which slot \"{slot}\" is not granted: write `{line}` under [plugins.slots.{slot}]")));
         }
     }
     problems

@@ -1,6 +1,8 @@
 //! Sequences of releases over an API server in memory.
 
+mod bed;
 mod render;
+mod rules;
 mod sequences;
 mod server;
 mod wire;

@@ -1,5 +1,6 @@
 //! Regular expressions in RE2's syntax with Go's rules for matches, splits and templates.
 
+mod escapes;
 mod expand;
 mod search;
 mod syntax;

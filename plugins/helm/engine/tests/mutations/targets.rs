@@ -15,7 +15,7 @@ use helm_template::{Functions, Limits, Map, MissingKey, Templates, Value};
 use serde_json::Value as Json;
 
 /// A target of this name takes these bytes.
-pub type Target = fn(&[u8]);
+pub(crate) type Target = fn(&[u8]);
 
 /// Always the same answers, and no keys: they cost more than they show.
 struct Still;
@@ -68,7 +68,7 @@ thread_local! {
 }
 
 /// Parses and runs a template with all functions, in few steps.
-pub fn template(bytes: &[u8]) {
+pub(crate) fn template(bytes: &[u8]) {
     const LIMITS: fn() -> Limits = || Limits {
         steps: 5_000,
         output_bytes: 1 << 20,
@@ -92,7 +92,7 @@ pub fn template(bytes: &[u8]) {
 }
 
 /// Reads YAML and JSON in all ways, and writes what was read.
-pub fn yaml(bytes: &[u8]) {
+pub(crate) fn yaml(bytes: &[u8]) {
     helm_yaml::decode_raw(bytes).ok();
     let text = String::from_utf8_lossy(bytes);
     helm_yaml::from_yaml_strict(&text).ok();
@@ -109,7 +109,7 @@ pub fn yaml(bytes: &[u8]) {
 }
 
 /// Loads a chart from the bytes as an archive, and as what an archive holds.
-pub fn archive(bytes: &[u8]) {
+pub(crate) fn archive(bytes: &[u8]) {
     use std::io::Write;
     let limits = ArchiveLimits::default();
     Chart::from_archive(bytes, &limits).ok();
@@ -121,7 +121,7 @@ pub fn archive(bytes: &[u8]) {
 }
 
 /// Holds values against a schema.
-pub fn schema(bytes: &[u8]) {
+pub(crate) fn schema(bytes: &[u8]) {
     let file = |name: &str, data: &[u8]| File {
         name: name.to_owned(),
         data: data.to_vec().into(),
@@ -147,7 +147,7 @@ pub fn schema(bytes: &[u8]) {
 }
 
 /// Reads `--set` and its kin.
-pub fn set_values(bytes: &[u8]) {
+pub(crate) fn set_values(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for parse in [strvals::parse, strvals::parse_string, strvals::parse_json] {
         parse(&text, &mut serde_json::Map::new()).ok();
@@ -157,14 +157,14 @@ pub fn set_values(bytes: &[u8]) {
 }
 
 /// A constraint, a line break, a version.
-pub fn version(bytes: &[u8]) {
+pub(crate) fn version(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (constraint, version) = text.split_once('\n').unwrap_or((&text, "1.2.3"));
     versions::compare(constraint, version).ok();
 }
 
 /// A layout, a line break, a date.
-pub fn date(bytes: &[u8]) {
+pub(crate) fn date(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (layout, value) = text.split_once('\n').unwrap_or((&text, "2026-03-04"));
     if let Ok(time) = dates::parse(layout.as_bytes(), value.as_bytes()) {

@@ -8,6 +8,7 @@ pub mod duration;
 mod format;
 mod layout;
 mod parse;
+mod pieces;
 mod zone;
 
 pub use civil::Civil;

@@ -6,8 +6,11 @@
     reason = "tests"
 )]
 
+mod fake;
+
 use std::{cell::RefCell, collections::VecDeque};
 
+use fake::{many_nodes, ok, query};
 use futures::executor::block_on;
 use optikon_plugin_sdk::{
     Fault, Mapping, Refusal, Request, Requester, Response,
@@ -221,7 +224,7 @@ fn what_is_not_kubernetes_is_said_so() {
 
 #[test]
 fn failing_checks_make_it_unhealthy_and_the_rest_is_still_shown() {
-    let body = include_str!("../fixtures/readyz-etcd-dead.txt");
+    let body = include_str!("../../fixtures/readyz-etcd-dead.txt");
     let api = cluster().answer("GET", "/readyz", 500, body);
     let (seen, status) = probe(&api, Depth::Nodes);
     assert_eq!(
@@ -314,62 +317,6 @@ impl<F: Fn(&Request) -> Result<Response, Fault>> Requester for Scripted<F> {
         Ok(None)
     }
 }
-
-fn ok(body: impl Into<Vec<u8>>) -> Result<Response, Fault> {
-    let headers = vec![("date".into(), "Tue, 15 Nov 1994 08:13:31 GMT".into())];
-    Ok(Response {
-        status: 200,
-        headers,
-        body: body.into(),
-        phase_ms: vec![("first-byte".into(), 3)],
-    })
-}
-
-fn fault(reason: &str) -> Fault {
-    Fault {
-        reason: reason.into(),
-        message: "m".into(),
-        phase_ms: vec![],
-    }
-}
-
-fn query<'a>(request: &'a Request, key: &str) -> Option<&'a str> {
-    request
-        .query
-        .iter()
-        .find(|(k, _)| k == key)
-        .map(|(_, v)| v.as_str())
-}
-
-/// 1,200 nodes; pages of more than `most` are too large, and those after `broken` fail.
-fn many_nodes(most: u64, broken: u64) -> impl Fn(&Request) -> Result<Response, Fault> {
-    move |request| match request.path.as_str() {
-        "/version" => ok(VERSION),
-        "/readyz" => ok("ok"),
-        "/api/v1/nodes" => {
-            let limit: u64 = query(request, "limit").unwrap().parse().unwrap();
-            let from: u64 = query(request, "continue").map_or(0, |token| token.parse().unwrap());
-            if limit > most {
-                return Err(fault("too-large"));
-            }
-            if from >= broken {
-                return Err(fault("timeout"));
-            }
-            let to = (from + limit).min(1_200);
-            let items: Vec<Value> = (from..to)
-                .map(|n| json!({"metadata": {"name": format!("n{n:04}")}}))
-                .collect();
-            let next = if to < 1_200 {
-                to.to_string()
-            } else {
-                String::new()
-            };
-            ok(json!({"metadata": {"continue": next}, "items": items}).to_string())
-        }
-        _ => ok("{}"),
-    }
-}
-
 #[test]
 fn lists_are_read_page_by_page_in_portions_that_fit() {
     for (most, total, reason) in [
@@ -438,13 +385,13 @@ fn tables_are_read_by_the_names_of_their_columns() {
             match (request.path.as_str(), query(request, "fieldSelector")) {
                 ("/version", _) => ok(VERSION),
                 ("/api/v1/pods", Some("status.phase=Running")) if is_table => {
-                    ok(include_str!("../fixtures/pods-running-table.json"))
+                    ok(include_str!("../../fixtures/pods-running-table.json"))
                 }
                 ("/api/v1/pods", Some("status.phase=Succeeded")) if is_table => ok(
                     r#"{"kind":"Table","columnDefinitions":[{"name":"Name"},{"name":"Status"}],"rows":[{"cells":["x","Completed"]}]}"#,
                 ),
                 ("/apis/apps/v1/replicasets", _) if is_table => {
-                    ok(include_str!("../fixtures/replicasets-table.json"))
+                    ok(include_str!("../../fixtures/replicasets-table.json"))
                 }
                 _ => ok(r#"{"metadata":{},"items":null}"#),
             }

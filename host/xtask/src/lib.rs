@@ -19,7 +19,9 @@ pub mod testbed;
 pub mod timing;
 pub mod wasm;
 
-/// Prints one line that says what is about to happen.
+/// Prints one line that says what is about to happen. Whoever read it may be gone (`| head`), which
+/// is no reason to end.
 pub fn say(text: impl std::fmt::Display) {
-    println!("==> {text}");
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "==> {text}");
 }

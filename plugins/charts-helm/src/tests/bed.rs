@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use futures::executor::block_on;
 use helm_functions::NativeEnvironment;
-use optikon_plugin_sdk::{Error, ErrorCode, charts::Outcome};
+use optikon_plugin_sdk::{Error, charts::Outcome};
 use serde_json::{Value, json};
 
 use super::server::{Clock, Fixed, Server, archive};
@@ -13,7 +13,6 @@ use crate::{
     plan::{Plan, prepare},
     record::Record,
     store::stored_of,
-    view,
 };
 
 pub(super) const CHART: (&str, &str) = (

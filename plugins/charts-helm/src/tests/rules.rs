@@ -1,21 +1,10 @@
 //! Locks, values, history, definitions, previews and tests of a release.
 
-use std::rc::Rc;
-
 use futures::executor::block_on;
-use helm_functions::NativeEnvironment;
-use optikon_plugin_sdk::{Error, ErrorCode, charts::Outcome};
+use optikon_plugin_sdk::ErrorCode;
 use serde_json::{Value, json};
 
 use super::bed::*;
-use super::server::{Clock, Fixed, Server, archive};
-use crate::{
-    flow::Flow,
-    plan::{Plan, prepare},
-    record::Record,
-    store::stored_of,
-    view,
-};
 
 #[test]
 fn a_change_under_way_is_a_lock_that_force_clears() {

@@ -1,21 +1,11 @@
 //! What a change of a release does, step by step.
 
-use std::rc::Rc;
-
 use futures::executor::block_on;
-use helm_functions::NativeEnvironment;
-use optikon_plugin_sdk::{Error, ErrorCode, charts::Outcome};
+use optikon_plugin_sdk::ErrorCode;
 use serde_json::{Value, json};
 
 use super::bed::*;
-use super::server::{Clock, Fixed, Server, archive};
-use crate::{
-    flow::Flow,
-    plan::{Plan, prepare},
-    record::Record,
-    store::stored_of,
-    view,
-};
+use crate::view;
 
 #[test]
 fn a_release_lives_and_dies_as_with_helm() {

@@ -184,8 +184,10 @@ async fn patches_change_a_part_and_other_kinds_are_refused() {
         assert_eq!(reply.status, 415, "{other}");
     }
     let rename = json!({"metadata": {"name": "else"}});
-    let request = client.request(Method::PATCH, path).json(&rename);
-    let request = request.header("content-type", "application/merge-patch+json");
+    let request = client
+        .request(Method::PATCH, path)
+        .header("content-type", "application/merge-patch+json")
+        .json(&rename);
     assert_eq!(client.send(request).await.unwrap().status, 400);
 }
 

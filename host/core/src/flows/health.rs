@@ -23,7 +23,7 @@ const STALE_PERIODS: u32 = 4;
 const SLOWEST: Duration = Duration::from_secs(60);
 /// Written back at least this often while nothing changes.
 pub const WRITE_BACK_EVERY: Duration = Duration::from_secs(300);
-/// Unhealthy items kept per member and part.
+/// Items kept per member and part, those that are not well first.
 const MAX_KEPT: usize = 50;
 
 /// How often the parts are looked at while a member is well.
@@ -157,21 +157,30 @@ impl Health {
             self.identity = Some(identity.to_owned());
         }
         self.parts_ms.reach = now_ms;
-        if depth >= Depth::Nodes && seen.status.contains_key("nodes") {
+        // A part that failed and shows nothing says nothing: what was known of it stays.
+        let is_silent = |part: &str| {
+            let has_failed = seen.status.get("parts").and_then(|p| p.get(part));
+            let items = seen.status.get(part).and_then(Value::as_array);
+            has_failed.is_some_and(|f| !f.is_null()) && items.is_none_or(Vec::is_empty)
+        };
+        let (no_nodes, no_workloads) = (is_silent("nodes"), is_silent("workloads"));
+        if depth >= Depth::Nodes && seen.status.contains_key("nodes") && !no_nodes {
             self.parts_ms.nodes = now_ms;
         }
-        if depth >= Depth::Workloads && seen.status.contains_key("workloads") {
+        if depth >= Depth::Workloads && seen.status.contains_key("workloads") && !no_workloads {
             self.parts_ms.workloads = now_ms;
         }
         for (key, value) in &seen.status {
             let kept = match key.as_str() {
-                "nodes" => unhealthy(value, |n| {
+                "nodes" | "nodeCounts" if no_nodes => continue,
+                "workloads" | "workloadCounts" if no_workloads => continue,
+                "nodes" => worst(value, |n| {
                     n.get("ready")
                         .and_then(Value::as_str)
                         .is_some_and(|r| r == "True")
                         || n.get("ready").and_then(Value::as_bool) == Some(true)
                 }),
-                "workloads" => unhealthy(value, |w| {
+                "workloads" => worst(value, |w| {
                     let number = |k| w.get(k).and_then(Value::as_i64).unwrap_or_default();
                     number("ready") >= number("desired")
                 }),
@@ -308,16 +317,12 @@ impl From<bool> for Truth {
     }
 }
 
-fn unhealthy(items: &Value, is_well: impl Fn(&Value) -> bool) -> Value {
+/// At most 50, those that are not well first.
+fn worst(items: &Value, is_well: impl Fn(&Value) -> bool) -> Value {
     let items = items.as_array().map(Vec::as_slice).unwrap_or_default();
-    Value::Array(
-        items
-            .iter()
-            .filter(|item| !is_well(item))
-            .take(MAX_KEPT)
-            .cloned()
-            .collect(),
-    )
+    let (well, sick): (Vec<&Value>, Vec<&Value>) = items.iter().partition(|item| is_well(item));
+    let kept = sick.into_iter().chain(well).take(MAX_KEPT);
+    Value::Array(kept.cloned().collect())
 }
 
 /// RFC 3339 with seconds, as Kubernetes writes times.
@@ -437,5 +442,24 @@ mod tests {
             ready.last_heartbeat_time.as_deref(),
             Some("1970-01-01T00:00:09Z")
         );
+    }
+
+    #[test]
+    fn a_part_that_failed_leaves_what_was_known_of_it() {
+        let mut look = seen(Verdict::Ready);
+        let status = |json: Value| json.as_object().cloned().unwrap_or_default();
+        look.status = status(serde_json::json!({
+            "workloads": [{"name": "well", "desired": 1, "ready": 1}, {"name": "sick", "desired": 1, "ready": 0}],
+        }));
+        let mut health = Health::default();
+        health.observe(&look, Depth::Workloads, 1_000, true);
+        look.status = status(
+            serde_json::json!({"workloads": [], "parts": {"workloads": {"reason": "Unauthorized"}}}),
+        );
+        health.observe(&look, Depth::Workloads, 2_000, true);
+        let kept = health.status["workloads"].as_array().unwrap();
+        let names: Vec<_> = kept.iter().map(|w| w["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["sick", "well"]);
+        assert_eq!(health.parts_ms.workloads, 1_000);
     }
 }

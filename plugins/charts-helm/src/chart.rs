@@ -62,6 +62,10 @@ pub fn stored(chart: &Chart, resolved: &Resolved) -> Value {
 }
 
 fn files(files: &[File]) -> Value {
+    if files.is_empty() {
+        // Go writes a list that was never made so.
+        return Value::Null;
+    }
     let one = |file: &File| json!({"name": file.name, "data": STANDARD.encode(&file.data)});
     files.iter().map(one).collect()
 }

@@ -351,6 +351,12 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
         }
         self.world.report("crds", "", 0, values.len());
         let located = locate(self.cluster, values, &self.namespace).await?;
+        if let Some(unknown) = located.unknown.first() {
+            return Err(Error::invalid(
+                "chart",
+                format!("what is below crds/ cannot be made: {unknown}"),
+            ));
+        }
         let present = join_all(
             located
                 .objects

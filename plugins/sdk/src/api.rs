@@ -255,8 +255,11 @@ fn text(value: &Value, pointer: &str) -> String {
 /// # Errors
 /// `internal` when it has no items.
 pub fn page_of(mut list: Value) -> Result<ListPage, Error> {
-    let Some(Value::Array(mut items)) = list.get_mut("items").map(Value::take) else {
-        return Err(Error::internal("the answer to a list has no items"));
+    let mut items = match list.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => items,
+        // Go writes an empty list so, and an API server its lists of metadata.
+        Some(Value::Null) => Vec::new(),
+        _ => return Err(Error::internal("the answer to a list has no items")),
     };
     let kind = text(&list, "/kind");
     let version = text(&list, "/apiVersion");
@@ -354,6 +357,7 @@ mod tests {
         assert_eq!(page.items[1]["kind"], "Other");
         assert_eq!((page.next.as_deref(), page.remaining), (Some("x"), Some(3)));
         assert_eq!(page_of(json!({})).unwrap_err().code, ErrorCode::Internal);
+        assert!(page_of(json!({"items": null})).unwrap().items.is_empty());
     }
 
     #[test]

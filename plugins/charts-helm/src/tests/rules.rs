@@ -152,6 +152,24 @@ fn definitions_are_created_when_missing_and_left_alone_otherwise() {
 }
 
 #[test]
+fn a_definition_that_the_cluster_does_not_serve_ends_the_install() {
+    let bed = Bed::default();
+    let old = (
+        "crds/w.yaml",
+        "apiVersion: x.io/v1\nkind: Gone\nmetadata: {name: w}\n",
+    );
+    let error = bed.install(&[A, old], &json!({})).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Invalid);
+    assert!(
+        error.message.contains("no matches for kind \"Gone\""),
+        "{}",
+        error.message
+    );
+    assert!(!bed.has("a"));
+    assert!(bed.install(&[A, old], &json!({"skipCrds": true})).is_ok());
+}
+
+#[test]
 fn a_preview_says_what_would_change_and_changes_nothing() {
     let bed = Bed::default();
     let preview = |files: &[(&str, &str)], values: &str| {

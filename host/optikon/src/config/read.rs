@@ -15,18 +15,10 @@ use optikon_core::{
 
 use super::Config;
 
-/// Variables of the command line's clients and of the build, which are no configuration.
-const FOREIGN: [&str; 9] = [
-    "server",
-    "token",
-    "token_file",
-    "profile",
-    "log",
-    "testbed_cache",
-    "guests_dir",
-    "chart_samples",
-    "no_color",
-];
+/// Tables of the file. Only `OPTIKON_<TABLE>__<KEY>` is configuration: an orchestrator sets variables
+/// of its own for a service of this name (`OPTIKON_PORT`, `OPTIKON_SERVICE_HOST`), and the clients
+/// have theirs (`OPTIKON_SERVER`, `OPTIKON_TOKEN_FILE`).
+const TABLES: [&str; 6] = ["server", "plugins", "outbound", "probing", "store", "upstreams"];
 /// More are not shown; they repeat themselves.
 const MAX_PROBLEMS: usize = 100;
 
@@ -66,8 +58,16 @@ pub(crate) fn read(file: Option<&Path>) -> Result<Config, Vec<Problem>> {
             }]
         })?,
     };
-    let environment = Env::prefixed("OPTIKON_").ignore(&FOREIGN).split("__");
+    let environment = Env::prefixed("OPTIKON_")
+        .filter(|key| is_ours(key.as_str()))
+        .split("__");
     parse(&text, Figment::from(environment))
+}
+
+fn is_ours(variable: &str) -> bool {
+    let lower = variable.to_ascii_lowercase();
+    let table = lower.split_once("__").map(|(table, _)| table);
+    lower == "log_format" || table.is_some_and(|table| TABLES.contains(&table))
 }
 
 /// Every error is found by taking the wrong value out and trying again.
@@ -264,5 +264,15 @@ mod tests {
             "{found:?}"
         );
         assert!(problems("").is_empty());
+    }
+
+    #[test]
+    fn variables_of_others_are_no_configuration() {
+        for ours in ["LOG_FORMAT", "SERVER__LISTEN", "STORE__VAULT_KEY"] {
+            assert!(is_ours(ours), "{ours}");
+        }
+        for other in ["SERVER", "PORT", "SERVICE_HOST", "TOKEN_FILE", "PORT_7700_TCP__ADDR"] {
+            assert!(!is_ours(other), "{other}");
+        }
     }
 }

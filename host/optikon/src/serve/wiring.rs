@@ -33,6 +33,13 @@ const SHIPPED: &[(&str, &str, &[&str])] = &[
         &["kv", "clock", "random", "log", "config", "call"],
     ),
     (
+        "charts-helm",
+        "charts-helm",
+        &[
+            "kube", "facts", "call", "clock", "random", "keys", "progress", "log", "config",
+        ],
+    ),
+    (
         "prober",
         "prober-kubernetes",
         &["kube", "call", "clock", "log", "config"],

@@ -144,8 +144,8 @@ impl ChartFlows {
         is_waiting: bool,
     ) -> Result<Vec<OperationEvent>> {
         loop {
-            let live = self.inner.live(id);
-            let mut waiter = live.as_ref().map(|l| l.events.subscribe());
+            // Not kept: a sender of our own would keep the channel open when the operation is over.
+            let mut waiter = self.inner.live(id).map(|live| live.events.subscribe());
             let prefix = format!("{id}/");
             let start = format!("{id}/{after:010}");
             let rows = self

@@ -44,11 +44,13 @@ async fn a_credential_with_few_rights_shows_what_it_may_and_a_revoked_one_its_re
     register(gateway, &cluster, "rights", &token).await;
     let client = gateway.client().unwrap();
 
-    // Rights take a moment to reach the server's authorizer.
+    // Rights take a moment to reach the server's authorizer, and may arrive between two requests of one look.
     let seen = wait_for("the rights", PATIENCE, || async {
         let seen = client.read("/cluster/rights").await?;
         let is_ready = condition(&seen, "Ready")["status"] == "True";
-        Ok((is_ready && seen["status"]["workloads"].is_array()).then_some(seen))
+        let status = &seen["status"];
+        let is_whole = status["workloads"].is_array() && status["parts"]["workloads"].is_null();
+        Ok((is_ready && is_whole).then_some(seen))
     })
     .await
     .unwrap();

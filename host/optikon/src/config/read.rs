@@ -18,7 +18,14 @@ use super::Config;
 /// Tables of the file. Only `OPTIKON_<TABLE>__<KEY>` is configuration: an orchestrator sets variables
 /// of its own for a service of this name (`OPTIKON_PORT`, `OPTIKON_SERVICE_HOST`), and the clients
 /// have theirs (`OPTIKON_SERVER`, `OPTIKON_TOKEN_FILE`).
-const TABLES: [&str; 6] = ["server", "plugins", "outbound", "probing", "store", "upstreams"];
+const TABLES: [&str; 6] = [
+    "server",
+    "plugins",
+    "outbound",
+    "probing",
+    "store",
+    "upstreams",
+];
 /// More are not shown; they repeat themselves.
 const MAX_PROBLEMS: usize = 100;
 
@@ -271,7 +278,13 @@ mod tests {
         for ours in ["LOG_FORMAT", "SERVER__LISTEN", "STORE__VAULT_KEY"] {
             assert!(is_ours(ours), "{ours}");
         }
-        for other in ["SERVER", "PORT", "SERVICE_HOST", "TOKEN_FILE", "PORT_7700_TCP__ADDR"] {
+        for other in [
+            "SERVER",
+            "PORT",
+            "SERVICE_HOST",
+            "TOKEN_FILE",
+            "PORT_7700_TCP__ADDR",
+        ] {
             assert!(!is_ours(other), "{other}");
         }
     }

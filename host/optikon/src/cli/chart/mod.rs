@@ -25,8 +25,7 @@ enum Command {
 pub(crate) async fn run(args: ChartArgs) -> Result<ExitCode> {
     match args.command {
         Command::Template(flags) => {
-            let done = tokio::task::spawn_blocking(move || template::run(flags)).await?;
-            done
+            tokio::task::spawn_blocking(move || template::run(flags)).await?
         }
     }
 }

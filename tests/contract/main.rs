@@ -11,6 +11,10 @@
     clippy::large_futures,
     reason = "what panics here ends one test"
 )]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a task of a test ends with the runtime of its test"
+)]
 
 mod bed;
 mod embedded;

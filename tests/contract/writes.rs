@@ -14,7 +14,7 @@ pub(crate) async fn a_new_cluster_gets_a_uid_and_is_never_overwritten(bed: Bed) 
     let created = json_of(&made)["metadata"]["creationTimestamp"].clone();
     let created = created.as_str().expect("a creation time").to_owned();
     assert!(
-        created > "2020".to_owned() && created.ends_with('Z'),
+        created.as_str() > "2020" && created.ends_with('Z'),
         "{created}"
     );
     assert_eq!(bed.get("a").await.unwrap(), made);

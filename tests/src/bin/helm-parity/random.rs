@@ -31,8 +31,9 @@ impl Random {
         self.below(times) == 0
     }
 
-    /// One of these.
+    /// One of these, of which there is at least one.
     pub(crate) fn pick<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
+        #[allow(clippy::indexing_slicing, reason = "below the length")]
         choices[self.below(choices.len())]
     }
 

@@ -44,10 +44,13 @@ pub fn run(folders: &Folders, _args: &Args) -> Result<()> {
     );
     part(
         "cargo doc",
-        Some("-D warnings"),
+        // Private items are shown here, so links to them lead somewhere.
+        Some("-D warnings -A rustdoc::private-intra-doc-links"),
         &[
             "doc",
             "--workspace",
+            "--features",
+            "optikon-tests/testbed",
             "--no-deps",
             "--document-private-items",
         ],

@@ -1,5 +1,5 @@
-//! What every request passes, from the outside in: [`observe`] (id, log line, metrics, the text of
-//! errors), then [`admit`] (host, origin, authentication, role).
+//! What every request passes, from the outside in: [`mod@observe`] (id, log line, metrics, the text of
+//! errors), then [`mod@admit`] (host, origin, authentication, role).
 
 mod admit;
 mod observe;

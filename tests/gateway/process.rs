@@ -149,7 +149,7 @@ async fn a_signal_ends_watches_in_order_and_the_exit_is_clean() {
         assert_eq!(watch.next().await.0, "BOOKMARK");
         own.gateway.signal(signal).unwrap();
         watch.ends().await.unwrap();
-        let status = own.gateway.stop().await.unwrap();
+        let status = own.gateway.ended().await.unwrap();
         assert_eq!(status.code(), Some(0), "{}", own.gateway.log());
     }
 }

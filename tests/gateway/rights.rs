@@ -72,7 +72,8 @@ async fn a_credential_with_few_rights_shows_what_it_may_and_a_revoked_one_its_re
         .unwrap();
     let seen = wait_for_reason(gateway, "rights", "Unauthorized").await;
     assert_eq!(condition(&seen, "Ready")["status"], "False");
-    assert_eq!(names(&seen["status"]["lastKnown"]["workloads"]), ["web"]);
+    let last_known = &seen["status"]["lastKnown"];
+    assert_eq!(names(&last_known["workloads"]), ["web"], "{seen:#}");
 
     // The same server, now with all rights: killed while it is asked, and started again.
     register(gateway, &cluster, "killed", cluster.admin_token()).await;

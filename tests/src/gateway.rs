@@ -362,6 +362,15 @@ impl Gateway {
         running.process.terminate(STOP).await
     }
 
+    /// Waits for it to end by itself.
+    ///
+    /// # Errors
+    /// When it does not end, or is stopped already.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        let mut running = self.running.take().context("the gateway is stopped")?;
+        running.process.ended(STOP).await
+    }
+
     /// Sends a signal.
     ///
     /// # Errors

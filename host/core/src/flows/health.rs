@@ -61,7 +61,7 @@ pub struct Health {
     pub last_error: Option<(String, String)>,
     /// Unix milliseconds of the last look.
     pub looked_ms: u64,
-    /// Unix milliseconds of the last look that reached the member.
+    /// Unix milliseconds of the last look that saw something of the member.
     pub reached_ms: u64,
     /// Unix milliseconds per part of `status`.
     pub parts_ms: Parts,
@@ -92,8 +92,8 @@ impl Health {
     pub fn observe(&mut self, seen: &Observation, depth: Depth, now_ms: u64, is_damped: bool) {
         let is_first = self.looked_ms == 0;
         self.looked_ms = now_ms;
-        let is_reached = matches!(seen.verdict, Verdict::Ready | Verdict::NotReady);
-        if is_reached {
+        let is_reached = seen.is_answered();
+        if seen.shows_something() {
             self.reached_ms = now_ms;
             self.keep(seen, depth, now_ms);
         } else if let Some(probe) = seen.status.get("probe") {
@@ -157,13 +157,7 @@ impl Health {
             self.identity = Some(identity.to_owned());
         }
         self.parts_ms.reach = now_ms;
-        // A part that failed and shows nothing says nothing: what was known of it stays.
-        let is_silent = |part: &str| {
-            let has_failed = seen.status.get("parts").and_then(|p| p.get(part));
-            let items = seen.status.get(part).and_then(Value::as_array);
-            has_failed.is_some_and(|f| !f.is_null()) && items.is_none_or(Vec::is_empty)
-        };
-        let (no_nodes, no_workloads) = (is_silent("nodes"), is_silent("workloads"));
+        let (no_nodes, no_workloads) = (seen.is_silent_on("nodes"), seen.is_silent_on("workloads"));
         if depth >= Depth::Nodes && seen.status.contains_key("nodes") && !no_nodes {
             self.parts_ms.nodes = now_ms;
         }
@@ -344,6 +338,8 @@ pub fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn seen(verdict: Verdict) -> Observation {
@@ -442,6 +438,24 @@ mod tests {
             ready.last_heartbeat_time.as_deref(),
             Some("1970-01-01T00:00:09Z")
         );
+    }
+
+    #[test]
+    fn a_refused_credential_leaves_what_was_seen() {
+        let mut health = Health::default();
+        let mut well = seen(Verdict::Ready);
+        well.status
+            .insert("workloads".into(), json!([{"name": "web"}]));
+        health.observe(&well, Depth::Workloads, 1_000, true);
+        let mut refused = seen(Verdict::NotReady);
+        refused
+            .status
+            .insert("probe".into(), json!({"phasesMs": {}}));
+        health.observe(&refused, Depth::Workloads, 2_000, false);
+        assert_eq!(ready(&health), "False");
+        assert_eq!(health.condition("Reachable").unwrap().status, "True");
+        assert_eq!(health.reached_ms, 1_000);
+        assert_eq!(health.status["workloads"], json!([{"name": "web"}]));
     }
 
     #[test]

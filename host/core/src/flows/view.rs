@@ -9,7 +9,7 @@ use super::{
     input,
     mirror::Entry,
 };
-use crate::words::{Cluster, GROUP_VERSION, KIND, Observation, Verdict};
+use crate::words::{Cluster, GROUP_VERSION, KIND, Observation};
 
 /// How much of `status` is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,14 +33,13 @@ pub fn object(entry: &Entry, detail: Detail) -> Map<String, Value> {
     object
 }
 
-/// The same with what was just seen. A member that did not answer is shown with its reason and,
-/// under `lastKnown`, what was seen last.
+/// The same with what was just seen. A member that did not answer, or refused the credential, is shown with its
+/// reason and, under `lastKnown`, what was seen last; so is one that no longer shows its nodes or workloads.
 pub fn live(entry: &Entry, seen: &Observation, now_ms: u64) -> Map<String, Value> {
     let mut object = shell(entry);
-    let is_answer = matches!(seen.verdict, Verdict::Ready | Verdict::NotReady);
     let mut status = Map::new();
     status.insert("conditions".into(), conditions(entry));
-    if is_answer {
+    if seen.shows_something() {
         for (key, value) in &seen.status {
             if !matches!(key.as_str(), "identity" | "conditions") {
                 status.insert(key.clone(), value.clone());
@@ -50,6 +49,13 @@ pub fn live(entry: &Entry, seen: &Observation, now_ms: u64) -> Map<String, Value
             "observedAt".into(),
             observed_at(&entry.health, Some(now_ms)),
         );
+        let is_kept = |part| seen.is_silent_on(part) && entry.health.status.contains_key(part);
+        if is_kept("nodes") || is_kept("workloads") {
+            status.insert(
+                "lastKnown".into(),
+                Value::Object(last_known(&entry.health, Detail::Whole)),
+            );
+        }
     } else {
         if let Some(probe) = seen.status.get("probe") {
             status.insert("probe".into(), probe.clone());
@@ -196,7 +202,7 @@ fn remembered(entry: &Entry, detail: Detail) -> Map<String, Value> {
 /// One part of a live look (`nodes`, `workloads`): 200 also when the member is silent, then with the
 /// last items and the reason.
 pub fn part(entry: &Entry, seen: &Observation, key: &str, now_ms: u64) -> Value {
-    let is_answer = matches!(seen.verdict, Verdict::Ready | Verdict::NotReady);
+    let is_answer = seen.is_answered();
     let fresh = seen.status.get(key).filter(|_| is_answer);
     let (items, observed_ms) = match fresh {
         Some(items) => (items.clone(), now_ms),

@@ -41,3 +41,28 @@ pub struct Observation {
     /// `checks`, `parts`, `probe`, `clockSkewMs`; only what the depth asked for.
     pub status: serde_json::Map<String, serde_json::Value>,
 }
+
+impl Observation {
+    /// Whether the member answered at all.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        matches!(self.verdict, Verdict::Ready | Verdict::NotReady)
+    }
+
+    /// Whether anything of the member was seen. A refused credential is an answer that shows nothing, so what was
+    /// known before is still the last that is known.
+    #[must_use]
+    pub fn shows_something(&self) -> bool {
+        let is_of_the_asking = |key: &String| matches!(key.as_str(), "probe" | "clockSkewMs");
+        self.verdict == Verdict::Ready
+            || (self.is_answered() && !self.status.keys().all(is_of_the_asking))
+    }
+
+    /// Whether this part (`nodes`, `workloads`) failed and shows nothing: what was known of it is still the last.
+    #[must_use]
+    pub fn is_silent_on(&self, part: &str) -> bool {
+        let problem = self.status.get("parts").and_then(|parts| parts.get(part));
+        let items = self.status.get(part).and_then(serde_json::Value::as_array);
+        problem.is_some_and(|problem| !problem.is_null()) && items.is_none_or(Vec::is_empty)
+    }
+}

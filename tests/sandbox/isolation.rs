@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use optikon_core::{Error, error::FailureKind};
+use optikon_core::{Error, error::FailureKind, ports::Plugins as _};
 use optikon_engine::Limits;
 use serde_json::json;
 

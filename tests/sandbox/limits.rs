@@ -3,7 +3,10 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use futures::FutureExt;
-use optikon_core::{Error, ports::Call};
+use optikon_core::{
+    Error,
+    ports::{Call, Plugins as _},
+};
 use optikon_engine::{EngineConfig, Limits};
 
 use crate::{

@@ -4,7 +4,7 @@ use futures::{FutureExt, StreamExt};
 use optikon_core::{
     Error,
     error::FailureKind,
-    ports::{Call, Event},
+    ports::{Call, Event, Plugins as _},
 };
 use optikon_engine::Limits;
 

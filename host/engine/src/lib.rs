@@ -29,10 +29,9 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-pub use engine::{Candidate, Deps, Engine, EngineConfig, Filling, SlotMetrics};
+pub use engine::{Candidate, Deps, Engine, EngineConfig, Filling, check_filling};
 pub use grants::{Grants, INTERFACES, WASI};
 pub use inspect::inspect_file;
 pub use limits::Limits;
 pub use load::config::split_secrets;
 pub use peers::{NoPeers, Peers};
-pub use stats::{BUCKETS_SECONDS, CallSeries, Histogram, Outcome};

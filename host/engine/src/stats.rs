@@ -6,16 +6,14 @@ use std::{
     time::Duration,
 };
 
-use optikon_core::ports::FunctionStats;
-
-/// Upper bounds of the buckets in seconds; the last bucket has none.
-pub const BUCKETS_SECONDS: [f64; 11] = [
-    0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0,
-];
+use optikon_core::{
+    ports::{CallSeries, FunctionStats},
+    words::Durations,
+};
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// With an answer.
     Ok,
     /// With a typed error of the plugin.
@@ -26,7 +24,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// The label in metrics.
-    pub fn as_str(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Error => "error",
@@ -35,53 +33,21 @@ impl Outcome {
     }
 }
 
-/// Durations of calls that ended alike.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Histogram {
-    /// Calls by bucket of [`BUCKETS_SECONDS`] (not cumulative), and above the last.
-    pub buckets: [u64; BUCKETS_SECONDS.len() + 1],
-    /// Sum of all durations.
-    pub sum_seconds: f64,
-    /// Number of calls.
-    pub count: u64,
-}
-
-/// One series of `optikon_plugin_call_seconds`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CallSeries {
-    /// The function of the world.
-    pub function: &'static str,
-    /// How the calls ended.
-    pub outcome: Outcome,
-    /// How long they took.
-    pub seconds: Histogram,
-}
-
 /// Calls since a plugin began to serve.
 #[derive(Debug, Default)]
-pub(crate) struct Stats(Mutex<BTreeMap<(&'static str, Outcome), Histogram>>);
+pub(crate) struct Stats(Mutex<BTreeMap<(&'static str, Outcome), Durations>>);
 
 impl Stats {
     pub(crate) fn record(&self, function: &'static str, outcome: Outcome, took: Duration) {
-        let seconds = took.as_secs_f64();
-        let bucket = BUCKETS_SECONDS.iter().position(|bound| seconds <= *bound);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let series = all.entry((function, outcome)).or_default();
-        if let Some(count) = series
-            .buckets
-            .get_mut(bucket.unwrap_or(BUCKETS_SECONDS.len()))
-        {
-            *count += 1;
-        }
-        series.sum_seconds += seconds;
-        series.count += 1;
+        all.entry((function, outcome)).or_default().record(took);
     }
 
     pub(crate) fn series(&self) -> Vec<CallSeries> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let series = all.iter().map(|((function, outcome), seconds)| CallSeries {
             function,
-            outcome: *outcome,
+            outcome: outcome.as_str(),
             seconds: seconds.clone(),
         });
         series.collect()
@@ -89,11 +55,12 @@ impl Stats {
 
     pub(crate) fn by_function(&self) -> BTreeMap<String, FunctionStats> {
         let mut found = BTreeMap::<String, FunctionStats>::new();
-        for series in self.series() {
-            let stats = found.entry(series.function.to_owned()).or_default();
-            match series.outcome {
-                Outcome::Ok | Outcome::Error => stats.ok += series.seconds.count,
-                Outcome::Failed => stats.failed += series.seconds.count,
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((function, outcome), seconds) in all.iter() {
+            let stats = found.entry((*function).to_owned()).or_default();
+            match outcome {
+                Outcome::Ok | Outcome::Error => stats.ok += seconds.count,
+                Outcome::Failed => stats.failed += seconds.count,
             }
         }
         found
@@ -112,11 +79,7 @@ mod tests {
         stats.record("get", Outcome::Failed, Duration::from_secs(60));
         let get = &stats.by_function()["get"];
         assert_eq!((get.ok, get.failed), (2, 1));
-        let failed = stats
-            .series()
-            .into_iter()
-            .find(|s| s.outcome == Outcome::Failed)
-            .unwrap();
-        assert_eq!(failed.seconds.buckets[BUCKETS_SECONDS.len()], 1);
+        let outcomes: Vec<_> = stats.series().iter().map(|s| s.outcome).collect();
+        assert_eq!(outcomes, ["ok", "error", "failed"]);
     }
 }

@@ -9,7 +9,7 @@ use axum::{
 };
 
 use super::query::Parameters;
-use crate::{negotiate::reply_json, problem::Problem, state::Gateway};
+use crate::{metrics::Scrape, negotiate::reply_json, problem::Problem, state::Gateway};
 
 /// The process answers.
 #[utoipa::path(get, path = "/livez", tag = "health",
@@ -82,11 +82,16 @@ pub(crate) async fn version(State(gateway): State<Gateway>) -> Result<Response, 
 pub(crate) async fn metrics(State(gateway): State<Gateway>) -> Response {
     let (entries, _) = gateway.clusters.mirror().all();
     let heard = gateway.clusters.synced().heard_ms;
-    let age = Duration::from_millis(gateway.world.now_ms().saturating_sub(heard));
-    let entries = entries.iter().map(AsRef::as_ref);
-    let text = gateway
-        .metrics
-        .render(entries, &gateway.plugins.slots(), age);
+    let now_ms = gateway.world.now_ms();
+    let text = gateway.metrics.render(Scrape {
+        now_ms,
+        entries,
+        registry_age: Duration::from_millis(now_ms.saturating_sub(heard)),
+        slots: gateway.plugins.metrics(),
+        looks: gateway.clusters.looks_took(),
+        targets: gateway.charts.targets(),
+        ..Scrape::default()
+    });
     let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, media)], text).into_response()
 }

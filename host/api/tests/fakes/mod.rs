@@ -21,7 +21,8 @@ use optikon_core::{
     },
     ports::{
         Archives, Bound, Call, Connection, Documents, EventStream, Inspection, Object, Outbound,
-        Page, Plugins, Prober, Registry, SlotInfo, Supported, Table, Vault, VaultEntry, World,
+        Page, Plugins, Prober, Registry, SlotInfo, SlotMetrics, Supported, Table, Vault,
+        VaultEntry, World,
     },
     words::{Cluster, ClusterName, Depth, Member, Observation, Rules, Uid},
 };
@@ -112,6 +113,9 @@ impl Outbound for Nobody {
 
 #[async_trait]
 impl Plugins for Nobody {
+    fn metrics(&self) -> Vec<SlotMetrics> {
+        Vec::new()
+    }
     fn slots(&self) -> Vec<SlotInfo> {
         Vec::new()
     }

@@ -72,6 +72,9 @@ pub struct Health {
     /// Unix milliseconds of the last write-back of conditions.
     #[serde(skip)]
     pub written_ms: u64,
+    /// Unix milliseconds at which the credential ends, where it says so.
+    #[serde(skip)]
+    pub credential_ends_ms: Option<u64>,
 }
 
 /// When each part was last seen, in Unix milliseconds; 0 = never.

@@ -1,7 +1,7 @@
 //! Looking at members: one look at a time per member, shared by everybody who asks meanwhile.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -11,7 +11,7 @@ use futures::{
     future::{BoxFuture, Shared},
 };
 use serde_json::Map;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     custody::Custody,
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     error::{Error, FailureKind},
     ports::{Call, Outbound, Prober, World},
-    words::{Depth, Fault, Observation, Rules, Uid, Verdict},
+    words::{Depth, Durations, Fault, Observation, Rules, Uid, Verdict},
 };
 
 /// Host requests of the background at once; members whose last look failed take at most half.
@@ -32,9 +32,20 @@ const PLACES: usize = 256;
 pub enum Wanted {
     /// Somebody waits: passes an open breaker, is not damped.
     Live,
+    /// The same as one of many: waits for its turn at the prober instead of being refused.
+    FanOut,
     /// The background.
     Background,
 }
+
+impl Wanted {
+    fn is_live(self) -> bool {
+        matches!(self, Self::Live | Self::FanOut)
+    }
+}
+
+/// How long looks took, by what they asked for and what they found.
+pub type LookSeries = BTreeMap<(Depth, Verdict), Durations>;
 
 type Flight = Shared<BoxFuture<'static, Arc<Observation>>>;
 
@@ -49,6 +60,7 @@ pub struct Looks {
     flights: Mutex<HashMap<Uid, (Depth, Wanted, Flight)>>,
     places: Semaphore,
     sick_places: Semaphore,
+    took: Mutex<LookSeries>,
 }
 
 impl Looks {
@@ -69,6 +81,7 @@ impl Looks {
             flights: Mutex::default(),
             places: Semaphore::new(PLACES),
             sick_places: Semaphore::new(PLACES / 2),
+            took: Mutex::default(),
         })
     }
 
@@ -85,7 +98,7 @@ impl Looks {
             let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
             let joined = flights
                 .get(&entry.uid)
-                .filter(|(d, w, _)| *d >= depth && (*w == wanted || *w == Wanted::Live))
+                .filter(|(d, w, _)| *d >= depth && (*w == wanted || w.is_live()))
                 // One whose waiters all left stands still; it is not joined but replaced.
                 .filter(|(_, _, flight)| flight.strong_count().is_some_and(|n| n > 1))
                 .map(|(_, _, flight)| flight.clone());
@@ -113,6 +126,14 @@ impl Looks {
         }
     }
 
+    /// How long looks took since the start.
+    pub fn took(&self) -> LookSeries {
+        self.took
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     /// Drops looks whose waiters all left.
     pub fn tidy(&self) {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
@@ -128,7 +149,7 @@ impl Looks {
     ) -> Observation {
         let is_sick = entry.health.misses > 0;
         let _places = match wanted {
-            Wanted::Live => None,
+            Wanted::Live | Wanted::FanOut => None,
             Wanted::Background => {
                 let sick = if is_sick {
                     self.sick_places.acquire().await.ok()
@@ -138,12 +159,31 @@ impl Looks {
                 Some((sick, self.places.acquire().await.ok()))
             }
         };
+        // Waiting for a place is not looking.
+        let begun = Instant::now();
+        let seen = self.ask(entry, depth, deadline, wanted).await;
+        let mut took = self.took.lock().unwrap_or_else(PoisonError::into_inner);
+        took.entry((depth, seen.verdict))
+            .or_default()
+            .record(begun.elapsed());
+        drop(took);
+        seen
+    }
+
+    /// Asks the prober and records what it saw.
+    async fn ask(
+        &self,
+        entry: &Entry,
+        depth: Depth,
+        deadline: Duration,
+        wanted: Wanted,
+    ) -> Observation {
         let seen = match self.custody.member(&entry.cluster, &entry.uid).await {
             Err(fault) => of_fault(&fault),
             Ok(member) => {
-                let is_live = wanted == Wanted::Live;
+                let is_live = wanted.is_live();
                 let connection = self.outbound.connect(&member, Rules::Prober, is_live);
-                let call = if is_live {
+                let call = if wanted == Wanted::Live {
                     Call::client()
                 } else {
                     Call::background()
@@ -169,31 +209,22 @@ impl Looks {
 
     fn record_trouble(&self, entry: &Entry, seen: &Observation) {
         let name = entry.cluster.name();
-        let Some(present) = self.mirror.get(name).filter(|e| e.uid == entry.uid) else {
-            return;
-        };
-        let mut health = present.health.as_ref().clone();
-        health.last_error = Some((seen.reason.clone(), seen.message.clone()));
-        self.mirror.observed(name, &entry.uid, health);
+        self.mirror.observed(name, &entry.uid, |_, health| {
+            health.last_error = Some((seen.reason.clone(), seen.message.clone()));
+            true
+        });
     }
 
     fn record(&self, entry: &Entry, seen: &Observation, depth: Depth, wanted: Wanted) {
         let name = entry.cluster.name();
-        let Some(present) = self.mirror.get(name).filter(|e| e.uid == entry.uid) else {
-            return;
-        };
-        let is_same = is_same_connection(&present, entry);
-        if !is_same {
-            return;
-        }
-        let mut health = present.health.as_ref().clone();
-        health.observe(
-            seen,
-            depth,
-            self.world.now_ms(),
-            wanted == Wanted::Background,
-        );
-        self.mirror.observed(name, &entry.uid, health);
+        let (now_ms, is_damped) = (self.world.now_ms(), wanted == Wanted::Background);
+        self.mirror.observed(name, &entry.uid, |present, health| {
+            let is_same = is_same_connection(present, entry);
+            if is_same {
+                health.observe(seen, depth, now_ms, is_damped);
+            }
+            is_same
+        });
     }
 }
 

@@ -173,34 +173,29 @@ impl Clusters {
                 }
             };
             for entry in &entries {
-                let mut health = entry.health.as_ref().clone();
-                let is_aged = health.looked_ms > 0 && health.age(&periods, now);
                 let double = doubles
                     .get(&entry.uid)
                     .map(|first| format!("the same cluster is registered as \"{first}\""));
-                let expiring = expiries
-                    .get(&entry.uid)
-                    .filter(|at| **at < now + EXPIRING_MS);
-                let expiring = expiring.map(|at| {
-                    let word = if *at <= now { "ended" } else { "ends" };
-                    format!("the credential {word} at {}", super::health::rfc3339(*at))
+                let ends = expiries.get(&entry.uid).copied();
+                let expiring = ends.filter(|at| *at < now + EXPIRING_MS).map(|at| {
+                    let word = if at <= now { "ended" } else { "ends" };
+                    format!("the credential {word} at {}", super::health::rfc3339(at))
                 });
-                let is_marked = mark(
-                    &mut health,
-                    "Duplicate",
-                    "SameIdentity",
-                    double.as_deref(),
-                    now,
-                ) | mark(
-                    &mut health,
-                    "CredentialExpiring",
-                    "Expiring",
-                    expiring.as_deref(),
-                    now,
-                );
-                if is_aged || is_marked {
-                    self.mirror
-                        .observed(entry.cluster.name(), &entry.uid, health);
+                let change = |health: &mut Health| {
+                    let is_aged = health.looked_ms > 0 && health.age(&periods, now);
+                    let is_news = health.credential_ends_ms != ends;
+                    health.credential_ends_ms = ends;
+                    let double = double.as_deref();
+                    let is_double = mark(health, "Duplicate", "SameIdentity", double, now);
+                    let expiring = expiring.as_deref();
+                    let is_expiring = mark(health, "CredentialExpiring", "Expiring", expiring, now);
+                    is_aged || is_news || is_double || is_expiring
+                };
+                // Mostly there is nothing to do: nobody is kept waiting for that.
+                if change(&mut entry.health.as_ref().clone()) {
+                    let name = entry.cluster.name();
+                    let change = |_: &Entry, health: &mut Health| change(health);
+                    self.mirror.observed(name, &entry.uid, change);
                 }
             }
             self.save_health(&mut saved, now).await;
@@ -316,7 +311,7 @@ impl Member {
             };
             // A changed address or credential is a first look: its verdict counts at once.
             let wanted = if is_moved {
-                Wanted::Live
+                Wanted::FanOut
             } else {
                 Wanted::Background
             };

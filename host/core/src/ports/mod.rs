@@ -24,7 +24,8 @@ pub use charts::{
 };
 pub use outbound::{Connection, Outbound};
 pub use plugins::{
-    FunctionStats, Inspection, Invalidity, LimitView, PluginInfo, Plugins, SlotInfo, SlotState,
+    CallSeries, FunctionStats, Inspection, Invalidity, LimitView, PluginInfo, Plugins, SlotInfo,
+    SlotMetrics, SlotState,
 };
 pub use prober::Prober;
 pub use registry::{Event, EventStream, Object, Page, Registry, Supported};

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     error::Result,
-    words::{PluginName, SlotName},
+    words::{Durations, PluginName, SlotName},
 };
 
 /// Who a plugin is, from its file.
@@ -105,11 +105,36 @@ pub struct FunctionStats {
     pub failed: u64,
 }
 
+/// Calls of one function that ended alike, since the plugin began to serve.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallSeries {
+    /// The function of the world.
+    pub function: &'static str,
+    /// `ok`, `error` (a typed error of the plugin) or `failed`.
+    pub outcome: &'static str,
+    /// How long they took.
+    pub seconds: Durations,
+}
+
+/// One slot's series for `/metrics`.
+#[derive(Debug, Clone)]
+pub struct SlotMetrics {
+    /// The slot.
+    pub slot: SlotName,
+    /// Linear memory held by its instances now.
+    pub memory_bytes: u64,
+    /// Calls since its plugin began to serve.
+    pub calls: Vec<CallSeries>,
+}
+
 /// Slots and plugin files.
 #[async_trait]
 pub trait Plugins: Send + Sync + std::fmt::Debug {
     /// Every configured slot, sorted by name.
     fn slots(&self) -> Vec<SlotInfo>;
+
+    /// Series of every configured slot, for `/metrics`.
+    fn metrics(&self) -> Vec<SlotMetrics>;
 
     /// Every plugin file in the plugins folder, sorted by name; unreadable ones with their problem.
     async fn available(&self) -> Result<Vec<Inspection>>;

@@ -4,6 +4,7 @@ mod access;
 mod cluster;
 mod connection;
 mod credential;
+mod durations;
 mod name;
 mod operation;
 mod probe;
@@ -17,6 +18,7 @@ pub use connection::{
     Response, Rules, Writes,
 };
 pub use credential::{Credential, Member};
+pub use durations::{BUCKETS_SECONDS, Durations};
 pub use name::{ClusterName, InvalidName, PluginName, SlotName, Uid};
 pub use operation::{Operation, OperationId, OperationKind, OperationState, Target, TargetState};
 pub use probe::{Depth, Observation, Verdict};

@@ -92,7 +92,7 @@ impl OperationState {
 }
 
 /// Where one target stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the words of the API say it")]
 pub enum TargetState {
@@ -104,6 +104,22 @@ pub enum TargetState {
     Skipped,
     RolledBack,
     Unknown,
+}
+
+impl TargetState {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Unchanged => "unchanged",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::RolledBack => "rolled-back",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// One cluster of an operation.

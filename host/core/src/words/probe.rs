@@ -15,7 +15,7 @@ pub enum Depth {
 }
 
 /// What the host acts on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Reached, credential accepted, healthy.
@@ -26,6 +26,29 @@ pub enum Verdict {
     Unreachable,
     /// No result.
     Unknown,
+}
+
+impl Depth {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reach => "reach",
+            Self::Nodes => "nodes",
+            Self::Workloads => "workloads",
+        }
+    }
+}
+
+impl Verdict {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::NotReady => "not-ready",
+            Self::Unreachable => "unreachable",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// The result of one probe.

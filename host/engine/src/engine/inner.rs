@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use wasmtime::component::{Component, Linker};
 
-use super::{Deps, EngineConfig, Filling};
+use super::{Deps, EngineConfig, Filling, judge};
 use crate::{
     Grants,
     bindings::{charts, prober, registry},
@@ -24,7 +24,7 @@ use crate::{
     gate::Gate,
     imports,
     limits::to_usize,
-    load::{self, Described, Worlds, config, world},
+    load::{self, Described, Worlds},
     pool::{self, Ticker},
     slot::Slot,
     state::{PAGE_BYTES, Shared},
@@ -104,14 +104,8 @@ impl Inner {
         slots.values().cloned().collect()
     }
 
-    fn path(&self, file: &Path) -> PathBuf {
-        self.config.plugins_folder.join(file)
-    }
-
     pub(super) fn read(&self, file: &Path) -> std::result::Result<Described, Invalidity> {
-        let bytes = load::read(&self.path(file), self.config.plugin_bytes)?;
-        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-        Ok(load::describe(bytes, &stem, &self.worlds))
+        judge::read(&self.config, &self.worlds, file)
     }
 
     /// Everything that can be said without compiling.
@@ -120,64 +114,7 @@ impl Inner {
         slot: &SlotName,
         filling: &Filling,
     ) -> std::result::Result<Described, Vec<Invalidity>> {
-        let described = self.read(&filling.file).map_err(|problem| vec![problem])?;
-        let mut problems = described.inspection.problems.clone();
-        let info = &described.inspection.plugin;
-        if let Some(pinned) = &filling.digest
-            && *pinned != info.digest
-        {
-            let found = &info.digest;
-            problems.push(world::problem(
-                "digest",
-                format!("the file has the digest {found}, pinned is {pinned}"),
-            ));
-        }
-        if let Some(manifest) = &described.manifest {
-            let role = slot.as_str().split('-').next().unwrap_or_default();
-            if manifest.world != role {
-                let world = crate::escape::line(&manifest.world, 64);
-                problems.push(world::problem(
-                    "world",
-                    format!("slot \"{slot}\" takes a {role}, the plugin is a {world}"),
-                ));
-            }
-            let granted = Some((slot.as_str(), &filling.grants));
-            problems.extend(world::grant_problems(
-                &described.imports,
-                &manifest.asks,
-                granted,
-            ));
-            problems.extend(
-                filling
-                    .limits
-                    .unmet(&manifest.limits)
-                    .into_iter()
-                    .map(|line| world::problem("limit", line)),
-            );
-        }
-        for unknown in filling.grants.unknown() {
-            problems.push(world::problem(
-                "grant",
-                format!("slot \"{slot}\": there is no grant \"{unknown}\""),
-            ));
-        }
-        if filling.limits.memory_bytes > self.config.memory_slot_bytes {
-            let most = self.config.memory_slot_bytes;
-            problems.push(world::problem(
-                "limit",
-                format!("slot \"{slot}\": memory-bytes may be at most {most}"),
-            ));
-        }
-        problems.extend(config::check(
-            &described.inspection.config_schema,
-            &filling.config,
-        ));
-        problems.dedup();
-        if problems.is_empty() {
-            Ok(described)
-        } else {
-            Err(problems)
-        }
+        judge::judge(&self.config, &self.worlds, slot, filling)
     }
 
     /// Blocks.

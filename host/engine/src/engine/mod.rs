@@ -3,6 +3,7 @@
 mod candidate;
 mod config;
 mod inner;
+mod judge;
 
 use std::{
     path::Path,
@@ -13,35 +14,24 @@ use async_trait::async_trait;
 use optikon_core::{
     Error, Result,
     ports::{
-        Charts, Inspection, Invalidity, PluginInfo, Plugins, Prober, ProgressSink, Registry,
-        SlotInfo,
+        Charts, Inspection, PluginInfo, Plugins, Prober, ProgressSink, Registry, SlotInfo,
+        SlotMetrics,
     },
     words::SlotName,
 };
 
 pub use candidate::Candidate;
 pub use config::{Deps, EngineConfig, Filling};
+pub use judge::check_filling;
 
 use self::{candidate::Ready, inner::Inner};
 use crate::{
     bindings::{charts, prober, registry},
     call::Role,
-    load::{config::split_secrets, world},
+    load::config::split_secrets,
     roles::{self, ChartsSlot, ProberSlot, RegistrySlot},
     slot::{Filled, Slot},
-    stats::CallSeries,
 };
-
-/// One slot's series for `/metrics`.
-#[derive(Debug, Clone)]
-pub struct SlotMetrics {
-    /// The slot.
-    pub slot: SlotName,
-    /// Linear memory held by its instances now.
-    pub memory_bytes: u64,
-    /// Calls since its plugin began to serve.
-    pub calls: Vec<CallSeries>,
-}
 
 /// Runs plugins. Clones share everything.
 #[derive(Debug, Clone)]
@@ -182,20 +172,18 @@ impl Engine {
             _ => {}
         }
     }
+}
 
-    /// What is wrong with a filling, without compiling or running it: for `config check`.
-    pub async fn check(&self, slot: &SlotName, filling: Filling) -> Vec<Invalidity> {
-        let (inner, name) = (Arc::clone(&self.0), slot.clone());
-        let looked = tokio::task::spawn_blocking(move || inner.look(&name, &filling).map(|_| ()));
-        match looked.await {
-            Ok(Ok(())) => Vec::new(),
-            Ok(Err(problems)) => problems,
-            Err(error) => vec![world::problem("file", error.to_string())],
-        }
+#[async_trait]
+impl Plugins for Engine {
+    fn slots(&self) -> Vec<SlotInfo> {
+        let charts = self.0.all_charts();
+        let mut all: Vec<SlotInfo> = charts.iter().map(|slot| slot.info()).collect();
+        all.extend([self.0.prober.info(), self.0.registry.info()]);
+        all
     }
 
-    /// Series for `/metrics`.
-    pub fn metrics(&self) -> Vec<SlotMetrics> {
+    fn metrics(&self) -> Vec<SlotMetrics> {
         fn of<R: Role>(slot: &Slot<R>) -> SlotMetrics {
             let serving = slot.serving().ok();
             let loaded = serving.as_ref().map(|filled| &filled.loaded);
@@ -208,16 +196,6 @@ impl Engine {
         let charts = self.0.all_charts();
         let mut all: Vec<SlotMetrics> = charts.iter().map(|slot| of(slot)).collect();
         all.extend([of(&self.0.prober), of(&self.0.registry)]);
-        all
-    }
-}
-
-#[async_trait]
-impl Plugins for Engine {
-    fn slots(&self) -> Vec<SlotInfo> {
-        let charts = self.0.all_charts();
-        let mut all: Vec<SlotInfo> = charts.iter().map(|slot| slot.info()).collect();
-        all.extend([self.0.prober.info(), self.0.registry.info()]);
         all
     }
 

@@ -15,7 +15,7 @@ mod targets;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::{Notify, mpsc, watch};
@@ -24,7 +24,7 @@ use super::clusters::Clusters;
 use crate::{
     error::{Error, Result},
     ports::{Archives, Charts, Documents, Progress, ProgressSink, Vault, World},
-    words::{Operation, OperationId, SlotName},
+    words::{Operation, OperationId, SlotName, TargetState},
 };
 
 pub use archives::ArchiveInfo;
@@ -47,6 +47,8 @@ struct Inner {
     vault: Arc<dyn Vault>,
     world: Arc<dyn World>,
     live: Mutex<HashMap<OperationId, Live>>,
+    /// Targets of operations that are over.
+    ended: Mutex<TargetCounts>,
     /// Woken when an operation is to be run.
     work: Notify,
     queue: Mutex<Vec<OperationId>>,
@@ -94,6 +96,7 @@ impl ChartFlows {
                 vault,
                 world,
                 live: Mutex::default(),
+                ended: Mutex::default(),
                 work: Notify::new(),
                 queue: Mutex::default(),
                 progress,
@@ -101,6 +104,30 @@ impl ChartFlows {
             }),
         }
     }
+}
+
+impl ChartFlows {
+    /// Targets by state, of the operations under way and of those that ended since the start.
+    pub fn targets(&self) -> TargetCounts {
+        let mut counts = lock(&self.inner.ended).clone();
+        for live in lock(&self.inner.live).values() {
+            count(&mut counts, &live.snapshot());
+        }
+        counts
+    }
+}
+
+/// How many targets are in each state.
+pub type TargetCounts = BTreeMap<TargetState, u64>;
+
+fn count(counts: &mut TargetCounts, operation: &Operation) {
+    for target in &operation.targets {
+        *counts.entry(target.state).or_default() += 1;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl ProgressSink for ChartFlows {

@@ -4,7 +4,7 @@
 //! found again from the cluster: the backend recognises the operation's own work, so a target that
 //! was begun before a crash is simply asked again.
 
-use std::{sync::PoisonError, time::Duration};
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
@@ -69,10 +69,9 @@ impl Inner {
         if let Err(error) = self.vault.erase(&sealed_id(id)).await {
             tracing::warn!(operation = %id, %error, "the sealed part could not be erased");
         }
-        self.live
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(id);
+        let mut ended = super::lock(&self.ended);
+        super::lock(&self.live).remove(id);
+        super::count(&mut ended, &done);
     }
 
     async fn run_waves(&self, id: &OperationId, live: &Live) -> Result<()> {

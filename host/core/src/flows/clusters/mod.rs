@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::{
     custody::Custody,
     feed,
-    looks::{Looks, Wanted},
+    looks::{LookSeries, Looks, Wanted},
     mirror::{Cursor, Entry, Mirror},
     view::{self, Detail},
 };
@@ -24,8 +24,8 @@ use crate::{
 
 /// A change that meets another one is tried again this often when the caller named no version.
 const MAX_TRIES: u32 = 5;
-/// Members looked at by one live list at once.
-const LIST_FAN_OUT: usize = 256;
+/// Members looked at by one live list at once: as many as the prober's slot takes of the host's own fan-outs.
+const LIST_FAN_OUT: usize = 1_024;
 
 /// Where the status of a read comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +107,11 @@ impl Clusters {
             documents,
             world,
         }
+    }
+
+    /// How long looks at members took since the start.
+    pub fn looks_took(&self) -> LookSeries {
+        self.looks.took()
     }
 
     /// The mirror that reads come from.
@@ -220,7 +225,7 @@ impl Clusters {
             Source::Live(deadline) => {
                 let looks = listed.items.iter().cloned().map(|entry| async move {
                     self.looks
-                        .look(&entry, Depth::Nodes, deadline, Wanted::Live)
+                        .look(&entry, Depth::Nodes, deadline, Wanted::FanOut)
                         .await;
                     Value::Object(view::object(&self.again(&entry), Detail::Row))
                 });

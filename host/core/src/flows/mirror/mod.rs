@@ -287,13 +287,23 @@ impl Mirror {
         self.announce(state);
     }
 
-    /// A new look at a member; ignored when the cluster is gone or another of the same name.
-    /// An event is made only when something that people act on changed.
-    pub fn observed(&self, name: &ClusterName, uid: &Uid, health: Health) {
+    /// A change of what is known about a member, made on what is known *then*, as looks end while others are under
+    /// way; ignored when `change` says so, and when the cluster is gone or another of the same name. An event is made
+    /// only when something that people act on changed.
+    pub fn observed(
+        &self,
+        name: &ClusterName,
+        uid: &Uid,
+        change: impl FnOnce(&Entry, &mut Health) -> bool,
+    ) {
         let mut state = self.lock();
         let Some(entry) = state.entries.get(name).filter(|e| e.uid == *uid).cloned() else {
             return;
         };
+        let mut health = entry.health.as_ref().clone();
+        if !change(&entry, &mut health) {
+            return;
+        }
         let is_change = entry.health.differs(&health);
         let mut new = Entry::clone(&entry);
         new.health = Arc::new(health);

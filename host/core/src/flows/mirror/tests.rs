@@ -23,6 +23,13 @@ fn label(mirror: &Mirror, name: &str) -> Option<String> {
         .remove("l")
 }
 
+fn look(mirror: &Mirror, name: &ClusterName, uid: &Uid, seen: &Health) {
+    mirror.observed(name, uid, |_, health| {
+        *health = seen.clone();
+        true
+    });
+}
+
 #[tokio::test]
 async fn a_watch_delivers_every_change_once_and_in_order() {
     let mirror = mirror();
@@ -88,11 +95,11 @@ fn a_namesake_inherits_no_health() {
         conditions: vec![condition],
         ..Health::default()
     };
-    mirror.observed(&name, &"u1".parse().unwrap(), health.clone());
+    look(&mirror, &name, &"u1".parse().unwrap(), &health);
     assert_eq!(mirror.get(&name).unwrap().health.conditions.len(), 1);
     mirror.stored(object("a", "u2", "2", "x"), 2);
     assert!(mirror.get(&name).unwrap().health.conditions.is_empty());
-    mirror.observed(&name, &"u1".parse().unwrap(), health);
+    look(&mirror, &name, &"u1".parse().unwrap(), &health);
     assert!(mirror.get(&name).unwrap().health.conditions.is_empty());
 }
 
@@ -106,11 +113,11 @@ fn a_status_changes_the_version_but_not_the_objects() {
         last_error: Some(("Connect".into(), String::new())),
         ..Health::default()
     };
-    mirror.observed(&name, &before.uid, health.clone());
+    look(&mirror, &name, &before.uid, &health);
     let after = mirror.get(&name).unwrap();
     assert!(after.version > before.version);
     assert_eq!(after.object_version, before.object_version);
-    mirror.observed(&name, &before.uid, health);
+    look(&mirror, &name, &before.uid, &health);
     assert_eq!(mirror.get(&name).unwrap().version, after.version);
 }
 

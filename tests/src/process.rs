@@ -13,12 +13,30 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 use crate::wait::{Hopeless, wait_for};
 
 /// How many bytes of a log an error shows.
 const TAIL_BYTES: usize = 4000;
+
+/// Raises this process's soft limit of file descriptors to `wanted`, or to the hard limit; returns what it is then.
+///
+/// # Errors
+/// When the system refuses.
+pub fn raise_descriptors(wanted: u64) -> Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let now = limit.maximum.map_or(wanted, |most| most.min(wanted));
+    if limit.current.is_none_or(|current| current >= now) {
+        return Ok(limit.current.unwrap_or(wanted));
+    }
+    let raised = Rlimit {
+        current: Some(now),
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).context("raise the limit of file descriptors")?;
+    Ok(now)
+}
 
 type Order = (Command, Sender<io::Result<Child>>);
 

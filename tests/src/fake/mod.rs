@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -41,6 +41,8 @@ pub enum Door {
 /// A request as it arrived.
 #[derive(Debug, Clone)]
 pub struct Seen {
+    /// When.
+    pub at: Instant,
     /// The method.
     pub method: String,
     /// Path and query.
@@ -203,6 +205,11 @@ impl FakeMember {
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
         self.state.seen().clone()
+    }
+
+    /// Forgets the requests so far: a fake of a long run must not grow.
+    pub fn forget(&self) {
+        self.state.seen().clear();
     }
 
     /// Connections that are open now.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -108,6 +108,7 @@ async fn respond(
 }
 
 async fn record(request: Request<Incoming>) -> Seen {
+    let at = Instant::now();
     let (head, body) = request.into_parts();
     let headers = head
         .headers
@@ -124,6 +125,7 @@ async fn record(request: Request<Incoming>) -> Seen {
         .path_and_query()
         .map_or_else(|| head.uri.path().to_owned(), ToString::to_string);
     Seen {
+        at,
         method: head.method.to_string(),
         target,
         headers,

@@ -1,7 +1,9 @@
 //! The benchmarks, a module each. Every one prints ratios from one run as a table and writes its figures to
 //! `target/bench/<name>.json`, because absolute times of a shared machine compare with nothing.
 
+mod gateway;
 mod render;
+mod rows;
 mod start;
 
 use std::fs;
@@ -11,6 +13,8 @@ use anyhow::{Context, Result};
 use crate::folders::Folders;
 use crate::say;
 
+pub use rows::{Aim, Row, report};
+
 /// One benchmark.
 #[derive(Debug)]
 pub struct Bench {
@@ -18,12 +22,26 @@ pub struct Bench {
     pub name: &'static str,
     /// What it measures, in a line.
     pub summary: &'static str,
-    /// Measures, prints, and writes the figures with [`record`].
+    /// Measures, prints, and writes the figures with [`record`] or, when they have aims, [`report`].
     pub run: fn(&Folders) -> Result<()>,
 }
 
 /// All benchmarks.
-pub const ALL: &[Bench] = &[render::BENCH, start::BENCH];
+pub const ALL: &[Bench] = &[
+    render::BENCH,
+    start::BENCH,
+    gateway::CACHED,
+    gateway::LIVE,
+    gateway::HOLES,
+    gateway::LOOP,
+    gateway::FLEET,
+];
+
+/// Names for several at once.
+pub const GROUPS: &[(&str, &[&str])] = &[(
+    "gateway",
+    &["start", "cached", "live", "holes", "loop", "fleet"],
+)];
 
 /// Writes a benchmark's figures to `target/bench/<name>.json`.
 ///

@@ -7,9 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde_json::json;
 
-use super::{Bench, record};
+use super::{Aim, Bench, Row, report};
 use crate::folders::Folders;
 use crate::{plugins, say, shell};
 
@@ -61,22 +60,26 @@ fn run(folders: &Folders) -> Result<()> {
     let median = warm.get(warm.len() / 2).copied().unwrap_or_default();
     let worst = warm.last().copied().unwrap_or_default();
     let memory = memory_bytes.get(memory_bytes.len() / 2).copied();
-    println!("cold start          {:>8.1} ms", millis(cold));
-    println!("warm start, median  {:>8.1} ms", millis(median));
-    println!("warm start, worst   {:>8.1} ms", millis(worst));
+    let mut rows = vec![
+        Row::plain("cold start, plugins compiled", millis(cold), "ms"),
+        Row::new(
+            "start to ready, median",
+            millis(median),
+            "ms",
+            Aim::AtMost(200.0),
+        ),
+        Row::plain("start to ready, worst", millis(worst), "ms"),
+    ];
     if let Some(bytes) = memory {
-        println!("idle memory (RSS)   {:>8} MiB", bytes >> 20);
+        let mebibytes = (bytes >> 10) as f64 / 1024.0;
+        rows.push(Row::new(
+            "idle memory (RSS)",
+            mebibytes,
+            "MiB",
+            Aim::AtMost(80.0),
+        ));
     }
-    record(
-        folders,
-        "start",
-        &json!({
-            "coldMs": millis(cold),
-            "warmMedianMs": millis(median),
-            "warmWorstMs": millis(worst),
-            "idleResidentBytes": memory,
-        }),
-    )
+    report(folders, "start", &rows)
 }
 
 fn start(program: &Path, folders: &Folders, data: &Path) -> Result<(Duration, Running)> {

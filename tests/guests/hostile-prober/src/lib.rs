@@ -76,6 +76,9 @@ impl Guest for Hostile {
                 status = "[1]".to_owned();
                 String::new()
             }
+            "spin" => loop {
+                core::hint::black_box(0);
+            },
             "long-message" => "x\n".repeat(5_000),
             _ => String::new(),
         };

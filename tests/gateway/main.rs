@@ -19,6 +19,7 @@ mod access;
 mod bed;
 mod done;
 mod faults;
+mod full;
 mod input;
 mod plugins;
 mod process;

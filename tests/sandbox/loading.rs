@@ -78,6 +78,25 @@ async fn what_is_no_component_is_refused() {
 }
 
 #[tokio::test]
+async fn a_pipe_in_the_plugins_folder_keeps_nobody_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(folder.path().join("pipe.wasm"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let bench = Bench::empty(optikon_engine::EngineConfig {
+        plugins_folder: folder.path().to_path_buf(),
+        ..config()
+    });
+    let available = bench.engine.available().await.unwrap();
+    assert!(available[0].problems[0].message.contains("is no file"));
+    let filling = Filling::new("pipe.wasm", Grants::default());
+    let text = refusal(bench.engine.fill(&slot("registry"), filling).await);
+    assert!(text.contains("is no file"), "{text}");
+}
+
+#[tokio::test]
 async fn size_digest_configuration_and_limits_are_checked() {
     let small = optikon_engine::EngineConfig {
         plugin_bytes: 1_000,

@@ -1,6 +1,7 @@
 //! The gateway as a process: the built binary, a data folder of its own, a port it chooses itself.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ pub struct Builder {
     config: Option<String>,
     arguments: Vec<String>,
     variables: BTreeMap<String, String>,
+    started_by: Option<Vec<OsString>>,
     is_dev: bool,
 }
 
@@ -45,6 +47,7 @@ impl Default for Builder {
             config: None,
             arguments: Vec::new(),
             variables: BTreeMap::new(),
+            started_by: None,
             is_dev: true,
         }
     }
@@ -93,6 +96,14 @@ impl Builder {
         self
     }
 
+    /// Another program that becomes the gateway in the end; it gets the gateway's arguments after its own.
+    #[must_use]
+    pub fn started_by(mut self, command: &Command) -> Self {
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        self.started_by = Some(words.map(ToOwned::to_owned).collect());
+        self
+    }
+
     /// Without `--dev`: members on loopback addresses are refused then.
     #[must_use]
     pub fn without_dev(mut self) -> Self {
@@ -108,6 +119,9 @@ impl Builder {
         let built = built()?;
         let scratch = scratch::folder()?;
         let place = Place {
+            command: self
+                .started_by
+                .unwrap_or_else(|| vec![built.program.clone().into_os_string()]),
             program: built.program.clone(),
             plugins: self.plugins.unwrap_or_else(|| built.plugins.clone()),
             data: self.data.unwrap_or_else(|| scratch.path().join("data")),
@@ -134,6 +148,8 @@ impl Builder {
 /// All that a restart needs.
 #[derive(Debug)]
 struct Place {
+    /// The program, or what becomes it.
+    command: Vec<OsString>,
     program: PathBuf,
     plugins: PathBuf,
     data: PathBuf,
@@ -155,8 +171,10 @@ struct Running {
 
 impl Place {
     async fn start(&self) -> Result<Running> {
-        let mut command = Command::new(&self.program);
+        let (program, words) = self.command.split_first().context("no program")?;
+        let mut command = Command::new(program);
         command
+            .args(words)
             .args(["serve", "--listen", &self.listen, "--data-dir"])
             .arg(&self.data)
             .arg("--plugins-dir")
@@ -178,9 +196,10 @@ impl Place {
         let base = listening(stdout)
             .await
             .with_context(|| format!("the gateway does not listen: {}", process.tail()))?;
-        let token = self.token()?;
+        let seen_by_it = seen_by(process.id(), &self.data);
+        let token = read_token(&seen_by_it.join("admin.token"))?;
         // `--tls` leaves its authority there.
-        let ca = fs::read_to_string(self.data.join("tls").join("ca.crt")).ok();
+        let ca = fs::read_to_string(seen_by_it.join("tls").join("ca.crt")).ok();
         Ok(Running {
             client: Client::new(&base, ca.as_deref(), Some(&token))?,
             process,
@@ -188,19 +207,31 @@ impl Place {
         })
     }
 
-    fn token(&self) -> Result<String> {
-        let file = self.token_file();
-        let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
-        Ok(text.trim_end().to_owned())
-    }
-
     fn token_file(&self) -> PathBuf {
         self.data.join("admin.token")
     }
 }
 
-/// Reads the line that says where it listens; what follows on stdout is read and dropped, so that no pipe fills.
-async fn listening(stdout: ChildStdout) -> Result<String> {
+fn read_token(file: &Path) -> Result<String> {
+    let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    Ok(text.trim_end().to_owned())
+}
+
+/// A folder as a process sees it, which may have mounts of its own; only Linux has these.
+fn seen_by(process: u32, folder: &Path) -> PathBuf {
+    let root = PathBuf::from(format!("/proc/{process}/root"));
+    match folder.strip_prefix("/") {
+        Ok(inner) if root.exists() => root.join(inner),
+        _ => folder.to_path_buf(),
+    }
+}
+
+/// Reads the line that says where a server listens; what follows on its stdout is read and dropped, so that no pipe
+/// fills.
+///
+/// # Errors
+/// When the server ends, or says something else.
+pub async fn listening(stdout: ChildStdout) -> Result<String> {
     let (sender, line) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         let mut lines = BufReader::new(stdout).lines();
@@ -272,6 +303,14 @@ impl Gateway {
     #[must_use]
     pub fn data_folder(&self) -> &Path {
         &self.place.data
+    }
+
+    /// The data folder with what is mounted for the gateway alone.
+    ///
+    /// # Errors
+    /// When the gateway is stopped.
+    pub fn data_seen_by_it(&self) -> Result<PathBuf> {
+        Ok(seen_by(self.process()?, &self.place.data))
     }
 
     /// The folder that its plugins come from.
@@ -389,6 +428,14 @@ impl Gateway {
         self.running = Some(self.place.start().await?);
         Ok(())
     }
+}
+
+/// The gateway's program, built when it is not.
+///
+/// # Errors
+/// When it does not build.
+pub fn program() -> Result<PathBuf> {
+    Ok(built()?.program.clone())
 }
 
 #[derive(Debug)]

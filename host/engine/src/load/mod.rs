@@ -31,6 +31,13 @@ pub(crate) struct Described {
 pub(crate) fn read(file: &Path, limit: u64) -> Result<Vec<u8>, Invalidity> {
     let failed =
         |error: std::io::Error| problem("file", format!("read plugin {}: {error}", file.display()));
+    // Opening a pipe would wait for its writer.
+    if !fs::metadata(file).map_err(failed)?.is_file() {
+        return Err(problem(
+            "file",
+            format!("plugin {} is no file", file.display()),
+        ));
+    }
     let opened = fs::File::open(file).map_err(failed)?;
     let mut bytes = Vec::new();
     // One more than allowed tells a file that is too large, also one that grows while it is read.

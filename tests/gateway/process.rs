@@ -64,6 +64,45 @@ async fn every_error_of_the_configuration_is_listed_before_anything_starts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_of_the_configuration_looks_at_the_plugins_as_well() {
+    let (folder, _) = data_folder().await;
+    let config = folder.path().join("plugins.toml");
+    let check = async |text: &str| {
+        fs::write(&config, text).unwrap();
+        let plugins = gateway().await.plugins_folder().to_str().unwrap();
+        let file = config.to_str().unwrap();
+        let arguments = [
+            "config",
+            "check",
+            "--config",
+            file,
+            "--plugins-dir",
+            plugins,
+        ];
+        let output = gateway().await.run(&arguments).await.unwrap();
+        (output.status.code(), errors(&output))
+    };
+    let (code, said) = check("").await;
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+    let (code, said) = check(
+        "[plugins.slots.prober]\ngrants = [\"kube\"]\nconfig = { colour = 1 }\nlimits = { colour = 1 }\n\
+         [plugins.slots.registry]\ngrants = [\"kv\"]\nconfig = { colour = 1 }\ndigest = \"sha256:0\"\n\
+         [plugins.slots.charts-other]\nplugin = \"not-there\"\n",
+    )
+    .await;
+    assert_eq!(code, Some(1), "{said}");
+    for wanted in [
+        "plugins.slots.prober.limits",
+        "plugins.slots.registry: digest",
+        "plugins.slots.registry: grant",
+        "plugins.slots.registry: config",
+        "plugins.slots.charts-other: file",
+    ] {
+        assert!(said.contains(wanted), "{wanted} is not in {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beyond_loopback_it_listens_with_tls_or_not_at_all() {
     let (_folder, data) = data_folder().await;
     let output = serve(&[

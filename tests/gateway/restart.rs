@@ -1,6 +1,7 @@
 //! The gateway is killed and comes back; its registry goes away.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::{collections::BTreeSet, sync::Mutex};
 
 use optikon_tests::fake::Door;
@@ -79,6 +80,73 @@ async fn a_killed_gateway_comes_back_with_clusters_credentials_and_what_it_knew(
     .await
     .unwrap();
     assert_eq!(condition(&live, "Ready")["status"], "True", "{live:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_taken_under_writes_is_restored_elsewhere() {
+    let own = own(Gateway::builder()).await;
+    let client = own.gateway.client().unwrap();
+    let cluster = |name: &str| json!({"name": name, "server": "https://10.0.0.1", "token": "t"});
+    client.create("/cluster", &cluster("before")).await.unwrap();
+    let (folder, data) = data_folder().await;
+    let file = folder.path().join("store.backup");
+    let here = own.gateway.data_folder().to_str().unwrap();
+    let arguments = [
+        "store",
+        "--data-dir",
+        here,
+        "backup",
+        file.to_str().unwrap(),
+    ];
+    let writes = async {
+        for number in 0..20 {
+            let body = cluster(&format!("during-{number}"));
+            client.create("/cluster", &body).await.unwrap();
+        }
+    };
+    let (said, ()) = tokio::join!(own.gateway.run_ok(&arguments), writes);
+    assert!(said.unwrap().starts_with("wrote "));
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let again = own.gateway.run(&arguments).await.unwrap();
+    assert_eq!(
+        again.status.code(),
+        Some(1),
+        "a backup is never overwritten"
+    );
+    let left = fs::read_dir(own.gateway.data_folder()).unwrap();
+    let names = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(
+        !names
+            .into_iter()
+            .any(|name| name.contains("copy") || name.contains("partial"))
+    );
+
+    let there = data.to_str().unwrap();
+    let restore = [
+        "store",
+        "--data-dir",
+        there,
+        "restore",
+        file.to_str().unwrap(),
+    ];
+    own.gateway.run_ok(&restore).await.unwrap();
+    fs::copy(
+        own.gateway.data_folder().join("vault.key"),
+        data.join("vault.key"),
+    )
+    .unwrap();
+    fs::copy(own.gateway.token_file(), data.join("admin.token")).unwrap();
+    let other = Gateway::builder().data_folder(&data).start().await.unwrap();
+    let restored = other
+        .client()
+        .unwrap()
+        .read("/cluster/before?probe=none")
+        .await
+        .unwrap();
+    assert_eq!(restored["metadata"]["name"], "before");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -49,11 +49,15 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Lists every error of a configuration file with its line; exit code 1 when there is one.
+    /// Lists every error of a configuration file with its line, and what keeps its plugins from being loaded; exit code
+    /// 1 when there is one.
     Check {
         /// The TOML file.
         #[arg(long, short, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// Where plugin files are. Default: the file's `[plugins] dir`, else the folder `plugins` beside the binary.
+        #[arg(long, value_name = "DIR")]
+        plugins_dir: Option<PathBuf>,
     },
 }
 
@@ -86,8 +90,12 @@ impl Args {
         match self.command {
             Command::Serve(args) => serve::serve(args).await,
             Command::Config {
-                command: ConfigCommand::Check { config },
-            } => Ok(cli::config::check(config.as_deref())),
+                command:
+                    ConfigCommand::Check {
+                        config,
+                        plugins_dir,
+                    },
+            } => cli::config::check(config.as_deref(), plugins_dir.as_deref()).await,
             Command::Store(args) => cli::store::run(args).await,
             Command::Cluster(args) => cli::cluster::run(args).await,
             Command::Chart(args) => cli::chart::run(args).await,

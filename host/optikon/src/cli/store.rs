@@ -1,4 +1,4 @@
-//! `optikon store`: the data folder of a gateway that does not run.
+//! `optikon store`: the data folder of a gateway. Only a backup can be had while it runs.
 
 use std::{
     io::Read,
@@ -12,6 +12,7 @@ use optikon_core::words::Secret;
 use optikon_store::{KeySource, Store, StoreOptions};
 
 use super::output::{say, warn};
+use crate::serve::take_backup;
 
 /// `optikon store`.
 #[derive(Debug, Args)]
@@ -25,7 +26,7 @@ pub(crate) struct StoreArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Writes a copy of one moment; what is sealed stays sealed.
+    /// Writes a copy of one moment, also while the gateway runs; what is sealed stays sealed.
     Backup {
         /// The file to write.
         file: PathBuf,
@@ -62,6 +63,10 @@ pub(crate) async fn run(args: StoreArgs) -> Result<ExitCode> {
     let folder = &args.data_dir;
     match args.command {
         Command::Backup { file } => {
+            if take_backup(folder, &file).await?.is_some() {
+                say(format_args!("wrote {}", file.display()));
+                return Ok(ExitCode::SUCCESS);
+            }
             let store = Store::open(folder, StoreOptions::default())?;
             store.backup(&file).await?;
             store.close();

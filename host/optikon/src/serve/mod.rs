@@ -1,13 +1,16 @@
 //! `optikon serve`: joins the crates, serves, ends in order.
 
 mod access;
+mod backup;
 mod checks;
 mod peers;
 mod tasks;
 mod tls;
 mod wiring;
 
+pub(crate) use backup::take as take_backup;
 pub(crate) use tls::write as write_secret;
+pub(crate) use wiring::{fillings, plugins_folder};
 
 use std::{process::ExitCode, time::Duration};
 
@@ -63,7 +66,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let (shutdown, ending) = watch::channel(false);
     let joined = wiring::join(&args, &config, address, ending.clone()).await?;
     let router = optikon_api::router(joined.gateway.clone());
-    let tasks = tasks::start(&joined, &config);
+    let tasks = tasks::start(&joined, &config, &args.data_dir);
 
     output::say(format_args!(
         "listening on {}://{address}",

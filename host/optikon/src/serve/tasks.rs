@@ -1,17 +1,17 @@
 //! What runs beside the requests; all of it ends when this is dropped.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use tokio::task::JoinSet;
 
-use super::wiring::Joined;
+use super::{backup, wiring::Joined};
 use crate::config::Config;
 
 /// Old operations, audit records and idempotency keys are removed this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
 /// Starts the background.
-pub(crate) fn start(joined: &Joined, config: &Config) -> JoinSet<()> {
+pub(crate) fn start(joined: &Joined, config: &Config, folder: &Path) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let clusters = joined.gateway.clusters.clone();
     let periods = config.probing.periods();
@@ -31,6 +31,7 @@ pub(crate) fn start(joined: &Joined, config: &Config) -> JoinSet<()> {
     tasks.spawn(async move { clusters.keep_rounds(periods).await });
     let charts = joined.gateway.charts.clone();
     tasks.spawn(async move { charts.work().await });
+    tasks.spawn(backup::answer(folder.to_path_buf(), joined.store.clone()));
     let (store, world) = (joined.store.clone(), joined.gateway.world.clone());
     tasks.spawn(async move {
         loop {

@@ -1,6 +1,11 @@
 //! Joins the crates: the only place that sees all of them.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result};
 use optikon_api::{Gateway, Metrics, Version};
@@ -86,7 +91,7 @@ pub(crate) async fn join(
     let outbound: Arc<dyn ports::Outbound> = Arc::new(outbound);
 
     let peers = Arc::new(Configured::new(&config.upstreams, outbound.clone())?);
-    let mut engine_config = EngineConfig::new(plugins_folder(args, config)?);
+    let mut engine_config = EngineConfig::new(plugins_folder(args.plugins_dir.as_deref(), config)?);
     engine_config.cache_folder = Some(folder.join("compiled"));
     engine_config.memory_total_bytes = config.plugins.total_memory_bytes;
     let deps = Deps {
@@ -178,37 +183,44 @@ fn open_store(args: &ServeArgs, config: &Config) -> Result<Store> {
 }
 
 /// `--plugins-dir`, the file's, or `plugins` beside the binary.
-fn plugins_folder(args: &ServeArgs, config: &Config) -> Result<PathBuf> {
-    if let Some(folder) = args.plugins_dir.as_ref().or(config.plugins.dir.as_ref()) {
-        return Ok(folder.clone());
+pub(crate) fn plugins_folder(given: Option<&Path>, config: &Config) -> Result<PathBuf> {
+    if let Some(folder) = given.or(config.plugins.dir.as_deref()) {
+        return Ok(folder.to_path_buf());
     }
     let binary =
         std::env::current_exe().context("cannot tell where the binary is; give --plugins-dir")?;
     Ok(binary.with_file_name("plugins"))
 }
 
-/// Fills every configured slot. A slot that cannot be filled does not stop the start: `/readyz`
-/// names it.
-async fn fill(engine: &Engine, config: &Config) -> Result<()> {
+/// What is to fill every configured slot, and those that are there anyway.
+pub(crate) fn fillings(config: &Config) -> Result<Vec<(SlotName, Result<Filling>)>> {
     let mut slots = config.plugins.slots.clone();
     for (name, _, _) in SHIPPED {
         slots.entry((*name).to_owned()).or_default();
     }
-    for (name, slot) in &slots {
+    let fillings = slots.iter().map(|(name, slot)| {
         let slot_name: SlotName = name.parse().with_context(|| format!("slot \"{name}\""))?;
-        let filling = match filling(name, slot) {
+        Ok((slot_name, filling(name, slot)))
+    });
+    fillings.collect()
+}
+
+/// Fills every slot. One that cannot be filled does not stop the start: `/readyz` names it.
+async fn fill(engine: &Engine, config: &Config) -> Result<()> {
+    for (slot, filling) in fillings(config)? {
+        let filling = match filling {
             Ok(filling) => filling,
             Err(error) => {
-                engine.set_problem(&slot_name, format!("{error:#}"));
-                tracing::error!(slot = %slot_name, error = %format!("{error:#}"), "the slot stays empty");
+                engine.set_problem(&slot, format!("{error:#}"));
+                tracing::error!(%slot, error = %format!("{error:#}"), "the slot stays empty");
                 continue;
             }
         };
-        match engine.fill(&slot_name, filling).await {
+        match engine.fill(&slot, filling).await {
             Ok(info) => tracing::info!(
-                slot = %slot_name, plugin = %info.name, version = %info.version, digest = %info.digest, "a plugin serves"
+                %slot, plugin = %info.name, version = %info.version, digest = %info.digest, "a plugin serves"
             ),
-            Err(error) => tracing::error!(slot = %slot_name, %error, "the slot stays empty"),
+            Err(error) => tracing::error!(%slot, %error, "the slot stays empty"),
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use optikon_core::words::hex;
 
 use crate::{problem::Pending, state::Gateway};
 
@@ -68,7 +69,7 @@ fn request_id(gateway: &Gateway, request: &Request) -> String {
     }
     let mut random = [0; 8];
     gateway.world.random(&mut random);
-    random.iter().map(|b| format!("{b:02x}")).collect()
+    hex(&random)
 }
 
 fn known_route(path: &str) -> &'static str {

@@ -14,7 +14,7 @@ use super::health::rfc3339;
 use crate::{
     error::{Error, Result},
     ports::{Documents, Table, World},
-    words::{Caller, Role, Secret, Selector},
+    words::{Caller, Role, Secret, Selector, hex},
 };
 
 /// What the secret scanners of code hosts look for.
@@ -101,7 +101,7 @@ impl Tokens {
     ) -> Result<(TokenRecord, Secret<String>)> {
         let mut random = [0; 6];
         self.world.random(&mut random);
-        let id: String = random.iter().map(|b| format!("{b:02x}")).collect();
+        let id = hex(&random);
         self.mint(caller, id, role, selector, description, lifetime)
             .await
     }
@@ -141,7 +141,7 @@ impl Tokens {
         }
         let mut random = [0; 32];
         self.world.random(&mut random);
-        let secret: String = random.iter().map(|b| format!("{b:02x}")).collect();
+        let secret = hex(&random);
         let token = format!("{PREFIX}{id}_{secret}");
         let now = self.world.now_ms();
         let expires_ms =
@@ -240,10 +240,7 @@ impl Tokens {
 }
 
 fn digest(token: &str) -> String {
-    Sha256::digest(token.as_bytes())
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
+    hex(&Sha256::digest(token.as_bytes()))
 }
 
 /// In a time that does not tell how much of it was right.

@@ -11,7 +11,7 @@ use super::input::{self, PROXY_URL, REFERENCE_KIND, TLS_SERVER_NAME};
 use crate::{
     error::{Error, Result},
     ports::{Bound, Vault, VaultEntry, World},
-    words::{Cluster, Credential, Fault, FaultReason, Member, Uid},
+    words::{Cluster, Credential, Fault, FaultReason, Member, Uid, hex},
 };
 
 /// A sealed entry that no object refers to is a leftover of a crash when it is older than this.
@@ -40,7 +40,7 @@ impl Custody {
     ) -> Result<String> {
         let mut random = [0; 16];
         self.world.random(&mut random);
-        let id: String = random.iter().map(|b| format!("{b:02x}")).collect();
+        let id = hex(&random);
         let bound = bound_of(&Cluster::from_object(object.clone())?, uid)?;
         let expires_ms = expires_ms(&credential);
         let entry = VaultEntry {
@@ -203,16 +203,9 @@ fn foreign_reference(cluster: &Cluster) -> Result<(), Fault> {
 fn bound_of(cluster: &Cluster, uid: Option<Uid>) -> Result<Bound> {
     let mut endpoints: Vec<String> = cluster.endpoints()?.into_iter().map(|e| e.url).collect();
     endpoints.sort();
-    let ca_digest = cluster.ca()?.map(|pem| {
-        let digest = Sha256::digest(pem.as_bytes());
-        format!(
-            "sha256:{}",
-            digest
-                .iter()
-                .map(|b| format!("{b:02x}"))
-                .collect::<String>()
-        )
-    });
+    let ca_digest = cluster
+        .ca()?
+        .map(|pem| format!("sha256:{}", hex(&Sha256::digest(pem.as_bytes()))));
     Ok(Bound {
         uid,
         endpoints,

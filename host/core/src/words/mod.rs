@@ -5,6 +5,7 @@ mod cluster;
 mod connection;
 mod credential;
 mod durations;
+mod hex;
 mod name;
 mod operation;
 mod probe;
@@ -19,6 +20,7 @@ pub use connection::{
 };
 pub use credential::{Credential, Member};
 pub use durations::{BUCKETS_SECONDS, Durations};
+pub use hex::hex;
 pub use name::{ClusterName, InvalidName, PluginName, SlotName, Uid};
 pub use operation::{Operation, OperationId, OperationKind, OperationState, Target, TargetState};
 pub use probe::{Depth, Observation, Verdict};

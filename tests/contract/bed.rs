@@ -1,7 +1,8 @@
 //! A registry plugin in the engine, on a store in a temporary folder.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -59,14 +60,41 @@ impl Plugin {
         }
         let folders = Folders::here();
         let file = if self.is_example {
-            let folder = folders.root.join("examples").join(self.name);
-            plugins::build_folder(&folders, &folder, &folders.target.join("examples-plugins"))?
+            let copy = scratch::folder()?;
+            copy_out(&folders, self.name, copy.path())?;
+            let out = folders.target.join("examples-plugins");
+            plugins::build_folder(&folders, copy.path(), &out)?
         } else {
             plugins::build_shipped(&folders, self.name)?
         };
         built.insert(self.name, file.clone());
         Ok(file)
     }
+}
+
+/// Copies an example out of the tree as its author does: the folder, with the SDK's line changed to where that is.
+fn copy_out(folders: &Folders, name: &str, to: &Path) -> Result<()> {
+    let from = folders.root.join("examples").join(name);
+    for file in [
+        "Cargo.toml",
+        "Cargo.lock",
+        "plugin.toml",
+        "config.schema.json",
+    ] {
+        fs::copy(from.join(file), to.join(file)).with_context(|| format!("copy {file}"))?;
+    }
+    fs::create_dir(to.join("src"))?;
+    for file in fs::read_dir(from.join("src"))? {
+        let file = file?;
+        fs::copy(file.path(), to.join("src").join(file.file_name()))?;
+    }
+    let manifest = fs::read_to_string(to.join("Cargo.toml"))?;
+    let inside = "path = \"../../plugins/sdk\"";
+    anyhow::ensure!(manifest.contains(inside), "the SDK's line is another");
+    let sdk = folders.root.join("plugins").join("sdk");
+    let outside = manifest.replace(inside, &format!("path = {:?}", sdk.display().to_string()));
+    fs::write(to.join("Cargo.toml"), outside)?;
+    Ok(())
 }
 
 #[derive(Debug)]

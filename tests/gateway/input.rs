@@ -163,6 +163,11 @@ async fn bad_input_is_refused_by_the_name_of_its_field_and_nothing_is_stored() {
     for (status, kind, body) in [
         (400, JSON, "{\"name\":".to_owned()),
         (400, JSON, String::new()),
+        (
+            400,
+            JSON,
+            r#"{"name":"bad","server":"https://10.0.0.1","token":"a","token":"b"}"#.to_owned(),
+        ),
         (400, JSON, deep),
         (400, YAML, "name: [".to_owned()),
         (400, YAML, deep_yaml),

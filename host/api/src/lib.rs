@@ -14,6 +14,7 @@ mod openapi;
 mod problem;
 mod router;
 mod state;
+mod strict;
 
 pub use listen::{Listener, Serving, TlsFiles, TlsProblem};
 pub use metrics::Metrics;

@@ -9,7 +9,10 @@ use futures::StreamExt;
 use optikon_core::{Error, flows::kubeconfig};
 use serde_json::Value;
 
-use crate::problem::Problem;
+use crate::{
+    problem::Problem,
+    strict::{Strict, TWICE},
+};
 
 /// Bodies on `/cluster`; api.md.
 pub(crate) const MAX_CLUSTER_BODY: usize = 3 << 20;
@@ -65,10 +68,12 @@ pub(crate) fn document(headers: &HeaderMap, bytes: &[u8]) -> Result<Value, Probl
 
 /// JSON; the message has the place, never a piece of the body, which may hold secrets.
 pub(crate) fn json(bytes: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    let read = serde_json::from_slice::<Strict>(bytes);
+    read.map(|Strict(value)| value).map_err(|error| {
         let why = match error.classify() {
             serde_json::error::Category::Eof => "it ends too early",
             _ if error.to_string().starts_with("recursion limit") => "it is nested too deeply",
+            _ if error.to_string().starts_with(TWICE) => TWICE,
             _ => "it is not well-formed",
         };
         let (line, column) = (error.line(), error.column());

@@ -179,6 +179,30 @@ async fn a_folder_in_use_and_a_damaged_store_are_refused_and_left_as_they_are() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mistyped_folder_is_no_empty_store() {
+    let (folder, _) = data_folder().await;
+    let mistyped = folder.path().join("mistyped");
+    let dir = mistyped.to_str().unwrap();
+    let copy = folder.path().join("copy");
+    for command in [
+        &["store", "--data-dir", dir, "backup", copy.to_str().unwrap()][..],
+        &["store", "--data-dir", dir, "check"],
+        &["store", "--data-dir", dir, "rekey"],
+        &["token", "reset-admin", "--data-dir", dir],
+    ] {
+        let output = gateway().await.run(command).await.unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(1),
+            "{command:?}: {}",
+            errors(&output)
+        );
+        assert!(errors(&output).contains("mistyped"), "{}", errors(&output));
+        assert!(!mistyped.exists() && !copy.exists(), "{command:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_signal_ends_watches_in_order_and_the_exit_is_clean() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut own = own(Gateway::builder()).await;

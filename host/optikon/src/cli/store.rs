@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use optikon_core::words::Secret;
-use optikon_store::{KeySource, Store, StoreOptions};
+use optikon_store::{DATABASE_FILE, KeySource, Store, StoreOptions};
 
 use super::output::{say, warn};
 use crate::serve::take_backup;
@@ -67,6 +67,7 @@ pub(crate) async fn run(args: StoreArgs) -> Result<ExitCode> {
                 say(format_args!("wrote {}", file.display()));
                 return Ok(ExitCode::SUCCESS);
             }
+            present(folder)?;
             let store = Store::open(folder, StoreOptions::default())?;
             store.backup(&file).await?;
             store.close();
@@ -97,6 +98,7 @@ pub(crate) async fn run(args: StoreArgs) -> Result<ExitCode> {
             say("the store is whole");
         }
         Command::Rekey { key, new_key_file } => {
+            present(folder)?;
             let old = source(key.key_file.as_deref())?;
             let new = source(new_key_file.as_deref())?;
             let done = optikon_store::rekey(folder, &old, &new)?;
@@ -104,6 +106,24 @@ pub(crate) async fn run(args: StoreArgs) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Opening makes a store where there is none; a mistyped folder must not look like an empty one.
+///
+/// # Errors
+/// When there is no store in this folder.
+pub(super) fn present(folder: &Path) -> Result<()> {
+    let file = folder.join(DATABASE_FILE);
+    let is_there = file
+        .try_exists()
+        .with_context(|| format!("cannot look for {}", file.display()))?;
+    if !is_there {
+        bail!(
+            "there is no store in {}; --data-dir names its folder",
+            folder.display()
+        );
+    }
+    Ok(())
 }
 
 fn source(file: Option<&Path>) -> Result<KeySource> {

@@ -70,6 +70,7 @@ enum Role {
 pub(crate) async fn run(args: TokenArgs) -> Result<ExitCode> {
     let format = args.output.output;
     if let Command::ResetAdmin { data_dir } = &args.command {
+        super::store::present(data_dir)?;
         let store = Arc::new(Store::open(data_dir, StoreOptions::default())?);
         let tokens = Tokens::load(store.clone(), Arc::new(World)).await?;
         let token = tokens.reset_admin().await?;

@@ -1,6 +1,6 @@
 //! A registered cluster: the Kubernetes-shaped object and what the host reads from it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,8 @@ pub struct Condition {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
     name: ClusterName,
-    object: Map<String, Value>,
+    /// Shared: the mirror keeps thousands of states in which only the status differs.
+    object: Arc<Map<String, Value>>,
 }
 
 impl Cluster {
@@ -81,7 +82,10 @@ impl Cluster {
             .unwrap_or_default()
             .parse()
             .map_err(|e| Error::Malformed(format!("metadata.name: {e}")))?;
-        Ok(Self { name, object })
+        Ok(Self {
+            name,
+            object: Arc::new(object),
+        })
     }
 
     /// `metadata.name`.
@@ -96,17 +100,17 @@ impl Cluster {
 
     /// The whole object, to be changed; the name must stay.
     pub fn object_mut(&mut self) -> &mut Map<String, Value> {
-        &mut self.object
+        Arc::make_mut(&mut self.object)
     }
 
     /// The whole object as a value.
     pub fn into_object(self) -> Map<String, Value> {
-        self.object
+        Arc::unwrap_or_clone(self.object)
     }
 
     /// One line of JSON.
     pub fn to_json(&self) -> String {
-        Value::Object(self.object.clone()).to_string()
+        Value::Object(self.object.as_ref().clone()).to_string()
     }
 
     fn metadata(&self, key: &str) -> Option<&Value> {

@@ -8,7 +8,7 @@ use optikon_tests::{FakeMember, Gateway, wait_for};
 use crate::bed::{PATIENCE, data_folder, gateway, names, own, registration};
 
 /// The shipped plugins, and a guest beside them.
-async fn folder_with(name: &str, folder: &std::path::Path) -> std::path::PathBuf {
+pub(crate) async fn folder_with(name: &str, folder: &std::path::Path) -> std::path::PathBuf {
     let plugins = folder.join("plugins");
     fs::create_dir(&plugins).unwrap();
     for file in fs::read_dir(gateway().await.plugins_folder()).unwrap() {

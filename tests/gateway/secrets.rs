@@ -1,13 +1,14 @@
 //! A member's credential goes to that member and nowhere else.
 
-use optikon_tests::{FakeMember, Gateway, wait_for};
+use optikon_tests::{Answer, FakeMember, Gateway, wait_for};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::bed::{
-    PATIENCE, assert_absent, assert_absent_in_files, forms, gateway, own, registration,
-    wait_for_ready,
+    PATIENCE, assert_absent, assert_absent_in_files, data_folder, forms, gateway, own,
+    registration, wait_for_ready,
 };
+use crate::plugins::folder_with;
 use crate::watching::Watch;
 
 const CANARY: &str = "canary-9f2b/+7d41_s3cr3t~token.of-a.member";
@@ -100,6 +101,33 @@ async fn a_members_token_is_found_in_no_reply_log_metric_or_file() {
     assert!(assert_absent_in_files(&forms, own.gateway.data_folder()) > 2);
     let sent = member.seen();
     assert!(!sent.is_empty(), "the member itself was asked with it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_spying_prober_finds_no_credential_even_where_the_member_repeats_it() {
+    let member = FakeMember::start().await.unwrap();
+    member.require_token(CANARY);
+    let repeats = Answer::json(200, &json!({"gitVersion": format!("v1-{CANARY}")}));
+    member.answer("/version", repeats.header("x-echo", CANARY));
+    let (folder, _) = data_folder().await;
+    let plugins = folder_with("hostile-prober", folder.path()).await;
+    let config = "[plugins.slots.prober]\nplugin = \"hostile-prober\"\ngrants = [\"kube\", \"log\", \"config\"]\n\
+                  config = { behaviour = \"spy\" }\n";
+    let builder = Gateway::builder().variable("OPTIKON_LOG", "trace");
+    let mut own = own(builder.plugins_folder(&plugins).config(config)).await;
+    let client = own.gateway.client().unwrap();
+    let body = registration("spied", &member, CANARY);
+    client.create("/cluster", &body).await.unwrap();
+    let reply = client.get("/cluster/spied").await.unwrap();
+    // It did look: the nodes that the member shows are there, the answer with the token is a fault.
+    assert!(reply.text.contains("kubeletVersion"), "{}", reply.text);
+    let forms = forms(CANARY);
+    assert_absent(&forms, "what the spy saw", reply.text.as_bytes());
+    assert!(own.gateway.stop().await.unwrap().success());
+    let log = own.gateway.log();
+    assert!(log.contains("kubeletVersion"), "the spy's log is not there");
+    assert_absent(&forms, "the log", log.as_bytes());
+    assert!(assert_absent_in_files(&forms, own.gateway.data_folder()) > 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,6 +17,23 @@ thread_local! {
     static KEPT: RefCell<Vec<Connection>> = const { RefCell::new(Vec::new()) };
 }
 
+/// All that it can see of a member, its own configuration and itself.
+async fn everything(cluster: &Connection) -> String {
+    let mut seen = vec![cluster.name(), optikon_plugin_sdk::config::get()];
+    for path in ["/version", "/api/v1/nodes"] {
+        seen.push(
+            match cluster.request(api::request(Method::Get, path)).await {
+                Ok(response) => {
+                    let body = String::from_utf8_lossy(&response.body).into_owned();
+                    format!("{} {:?} {body}", response.status, response.headers)
+                }
+                Err(fault) => format!("{fault:?}"),
+            },
+        );
+    }
+    seen.join("\n")
+}
+
 /// Reasons of the faults that requests for these paths ended in, or their statuses.
 async fn outcomes(cluster: &Connection, method: Method, paths: &[&str]) -> String {
     let mut said = Vec::new();
@@ -67,6 +84,13 @@ impl Guest for Hostile {
                 let had = KEPT.with_borrow(Vec::len);
                 KEPT.with_borrow_mut(|kept| kept.push(cluster));
                 had.to_string()
+            }
+            "spy" => {
+                let seen = everything(&cluster).await;
+                optikon_plugin_sdk::log::error!("{seen}");
+                let shown = seen.replace(['"', '\\', '\n'], " ");
+                status = format!(r#"{{"kubernetes":{{"version":"{shown}"}}}}"#);
+                String::new()
             }
             "odd-reason" => {
                 reason = "not a word".to_owned();

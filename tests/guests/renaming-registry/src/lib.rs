@@ -82,11 +82,21 @@ impl Guest for Renaming {
         read_only()
     }
 
-    async fn set_status(_: String, _: String, _: String, _: Option<String>) -> Result<Object, Error> {
+    async fn set_status(
+        _: String,
+        _: String,
+        _: String,
+        _: Option<String>,
+    ) -> Result<Object, Error> {
         read_only()
     }
 
-    async fn delete(_: String, _: Option<String>, _: Option<String>, _: bool) -> Result<Object, Error> {
+    async fn delete(
+        _: String,
+        _: Option<String>,
+        _: Option<String>,
+        _: bool,
+    ) -> Result<Object, Error> {
         read_only()
     }
 

@@ -52,11 +52,11 @@ pub(crate) async fn register(gateway: &Gateway, members: &[FakeMember]) -> Resul
         let ca = member.ca()?;
         Ok(registration(&name(number), number, &member.url(), &ca))
     });
-    register_all(gateway, bodies.collect::<Result<_>>()?).await
+    register_all(gateway, &bodies.collect::<Result<Vec<_>>>()?).await
 }
 
 /// Registers clusters, several at once.
-pub(crate) async fn register_all(gateway: &Gateway, bodies: Vec<Value>) -> Result<()> {
+pub(crate) async fn register_all(gateway: &Gateway, bodies: &[Value]) -> Result<()> {
     let client = gateway.client()?;
     stream::iter(bodies.iter().map(anyhow::Ok))
         .try_for_each_concurrent(AT_ONCE, |body| async move {

@@ -72,7 +72,7 @@ async fn register(gateway: &Gateway, holes: &[FakeMember]) -> Result<()> {
             &member.ca()?,
         ));
     }
-    bed::register_all(gateway, bodies).await?;
+    bed::register_all(gateway, &bodies).await?;
     wait_for("the silent members to be looked at", PATIENCE, || async {
         let looked = holes.iter().all(|member| member.most_connections() > 0);
         Ok(looked.then_some(()))

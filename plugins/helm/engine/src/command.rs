@@ -194,6 +194,10 @@ fn run(
     };
     if args.has_output_dir {
         output.files = files_of(&rendered, &manifests, args);
+        // As with Helm, all are written, and then there is nothing left to show.
+        if let Some(wanted) = args.show_only.first() {
+            return Err(format!("could not find template {wanted} in chart"));
+        }
         // Helm ends with what it prints elsewhere, and nothing of that is left.
         output.stdout.push('\n');
         return Ok(());

@@ -11,22 +11,25 @@ use serde_json::Value;
 
 use crate::cases::{difference, error_of, run_all};
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/charts")
 }
 
-fn check(root: &Path, case: &Value) -> Option<String> {
-    let text = |key: &str| case[key].as_str().unwrap_or_default();
+/// The words after `helm template NAME CHART`. A flag that names a file of the fixtures does so relative to their folder.
+pub(crate) fn words(root: &Path, case: &Value) -> Vec<String> {
     let flags = case["args"]
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(Value::as_str);
-    // A flag that names a file of the fixtures does so relative to their folder.
-    let words: Vec<String> = flags
+    flags
         .map(|flag| flag.replace("@/", &format!("{}/", root.display())))
-        .collect();
-    let output = render("rel", &root.join(text("chart")), &words).unwrap();
+        .collect()
+}
+
+fn check(root: &Path, case: &Value) -> Option<String> {
+    let text = |key: &str| case[key].as_str().unwrap_or_default();
+    let output = render("rel", &root.join(text("chart")), &words(root, case)).unwrap();
     let golden = root.join("../../golden/charts").join(text("golden"));
     let wanted = fs::read_to_string(&golden).unwrap();
     let got = if output.exit_code == 0 {

@@ -1,7 +1,8 @@
 //! Charts rendered by our engine against what the real Helm made of them.
 //!
 //! `sample` walks the public sample beside the project, where it exists; `fixtures` the charts under
-//! `tests/fixtures/charts`, whose goldens are committed; `facts` shows what a rendering asks of its surroundings.
+//! `tests/fixtures/charts`, whose goldens are committed; `component` repeats both inside
+//! the sandbox; `facts` shows what a rendering asks of its surroundings.
 #![allow(clippy::print_stdout, reason = "the summaries say how many cases ran")]
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +13,7 @@
 )]
 
 mod cases;
+mod component;
 mod facts;
 mod fixtures;
 mod hostile;

@@ -10,30 +10,36 @@ use serde_json::Value;
 use crate::cases::{difference, error_of, run_all};
 
 /// Where the sample lies: `OPTIKON_CHART_SAMPLES`, or beside the project.
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     match env::var_os("OPTIKON_CHART_SAMPLES") {
         Some(folder) => PathBuf::from(folder),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/charts"),
     }
 }
 
-fn check(root: &Path, case: &Value) -> Option<String> {
-    let text = |key: &str| case[key].as_str().unwrap_or_default();
-    let golden = root.join("golden");
+/// The words after `helm template NAME CHART`.
+pub(crate) fn words(root: &Path, case: &Value) -> Vec<String> {
     let mut words = vec!["-n".to_owned(), "ns".to_owned()];
     if let Some(values) = case["values"].as_str() {
-        words.extend(["-f".to_owned(), golden.join(values).display().to_string()]);
+        let file = root.join("golden").join(values);
+        words.extend(["-f".to_owned(), file.display().to_string()]);
     }
     let flags = case["args"].as_array().into_iter().flatten();
     words.extend(flags.filter_map(|flag| flag.as_str().map(str::to_owned)));
-    let output = render("rel", &root.join(text("chart")), &words).unwrap();
-    let wanted = fs::read_to_string(golden.join(text("golden"))).unwrap();
-    let varying: Vec<u64> = case["varying_lines"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_u64)
-        .collect();
+    words
+}
+
+/// Numbers of the lines that differ between two runs of the real Helm.
+pub(crate) fn varying(case: &Value) -> Vec<u64> {
+    let numbers = case["varying_lines"].as_array().into_iter().flatten();
+    numbers.filter_map(Value::as_u64).collect()
+}
+
+fn check(root: &Path, case: &Value) -> Option<String> {
+    let text = |key: &str| case[key].as_str().unwrap_or_default();
+    let output = render("rel", &root.join(text("chart")), &words(root, case)).unwrap();
+    let wanted = fs::read_to_string(root.join("golden").join(text("golden"))).unwrap();
+    let varying = varying(case);
     let complaint = if case["ok"] == true {
         if output.exit_code == 0 {
             // The recorded outputs have plain line ends, whatever the templates had.

@@ -4,10 +4,12 @@
 //! the schema are refused: nothing is fetched for a chart.
 
 mod cycle;
+mod patterns;
+mod reach;
 mod words;
 
 use helm_template::{Map, Value};
-use jsonschema::{Draft, Retrieve, Uri};
+use jsonschema::{Draft, PatternOptions, Retrieve, Uri};
 use serde_json::Value as Json;
 
 use crate::convert::map_to_json;
@@ -55,6 +57,11 @@ fn check_one(schema: &[u8], values: &Json) -> Result<(), String> {
     let mut schema: Json =
         serde_json::from_slice(schema).map_err(|error| words::bad_json(schema, &error))?;
     let draft = take_draft(&mut schema)?;
+    check_form(draft, &schema).map_err(|error| words::bad_schema(&error))?;
+    if let Some(complaint) = patterns::find_bad(&schema) {
+        return Err(words::bad_pattern(&complaint));
+    }
+    reach::keep_reachable(&mut schema);
     if let Some(at) = cycle::find(&schema) {
         return Err(format!(
             "{at} references itself, which no value can satisfy"
@@ -63,6 +70,13 @@ fn check_one(schema: &[u8], values: &Json) -> Result<(), String> {
     let validator = jsonschema::options()
         .with_draft(draft)
         .with_retriever(Nothing)
+        // Helm's patterns run in linear time as well: what looks around is no pattern.
+        .with_pattern_options(PatternOptions::regex())
+        // Contents and these formats are annotations to Helm.
+        .without_content_encoding_support("base64")
+        .without_content_media_type_support("application/json")
+        .with_format("idn-email", |_| true)
+        .with_format("idn-hostname", |_| true)
         .build(&schema)
         .map_err(|error| words::bad_schema(&error))?;
     let errors: Vec<_> = validator.iter_errors(values).collect();
@@ -70,6 +84,17 @@ fn check_one(schema: &[u8], values: &Json) -> Result<(), String> {
         Ok(())
     } else {
         Err(words::violations(&errors))
+    }
+}
+
+/// Whether a schema is one at all, in the parts too that are never reached.
+fn check_form(draft: Draft, schema: &Json) -> Result<(), jsonschema::ValidationError<'_>> {
+    match draft {
+        Draft::Draft4 => jsonschema::draft4::meta::validate(schema),
+        Draft::Draft6 => jsonschema::draft6::meta::validate(schema),
+        Draft::Draft7 => jsonschema::draft7::meta::validate(schema),
+        Draft::Draft201909 => jsonschema::draft201909::meta::validate(schema),
+        _ => jsonschema::draft202012::meta::validate(schema),
     }
 }
 

@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use helm_chart::{ArchiveLimits, Chart, File, ValueSources, is_gzip};
 use helm_functions::Environment;
-use helm_template::fmt::sprintf;
 
 use crate::capabilities::KubeVersion;
 use crate::facts::{Facts, StaticFacts};
-use crate::manifest::{HookEvent, Manifests};
+use crate::manifest::{Hook, HookEvent, Manifests};
+use crate::name::check_name;
 use crate::render::{RenderLimits, Rendered, Renderer};
 use crate::show::{log_line, show_only};
 
@@ -46,6 +46,10 @@ pub struct TemplateArgs {
     pub skip_tests: bool,
     /// `--skip-schema-validation`
     pub skip_schema_validation: bool,
+    /// `--debug`: what was rendered is shown even where it is no YAML.
+    pub debug: bool,
+    /// `--output-dir`: documents come as [`Output::files`] instead of on standard output.
+    pub has_output_dir: bool,
     /// Bounds of loading.
     pub archive_limits: ArchiveLimits,
     /// Bounds of rendering.
@@ -67,6 +71,8 @@ impl Default for TemplateArgs {
             no_hooks: false,
             skip_tests: false,
             skip_schema_validation: false,
+            debug: false,
+            has_output_dir: false,
             archive_limits: ArchiveLimits::default(),
             limits: RenderLimits::default(),
         }
@@ -80,8 +86,21 @@ pub struct Output {
     pub stdout: String,
     /// Standard error: warnings, and the error if there is one.
     pub stderr: String,
+    /// What goes below `--output-dir`, in the order in which it is written.
+    pub files: Vec<OutputFile>,
     /// 0, or 1 after an error.
     pub exit_code: u8,
+}
+
+/// A document on its way into a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputFile {
+    /// Path below the folder, from the chart's name on.
+    pub path: String,
+    /// What is written, its head included. A later text of the same path follows the earlier ones.
+    pub text: String,
+    /// A CRD: it stays outside the folder of `--release-name`.
+    pub is_crd: bool,
 }
 
 /// Renders a chart as `helm template` does. `read` gives the files that `--set-file` names;
@@ -94,18 +113,15 @@ pub fn template(
     read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
 ) -> Output {
     let mut log = Vec::new();
-    let result = run(source, args, environment, read, &mut log);
     let mut output = Output::default();
+    let result = run(source, args, environment, read, &mut log, &mut output);
     for line in log {
         output.stderr.push_str(&line);
         output.stderr.push('\n');
     }
-    match result {
-        Ok(stdout) => output.stdout = stdout,
-        Err(error) => {
-            output.stderr.push_str(&format!("Error: {error}\n"));
-            output.exit_code = 1;
-        }
+    if let Err(error) = result {
+        output.stderr.push_str(&format!("Error: {error}\n"));
+        output.exit_code = 1;
     }
     output
 }
@@ -116,7 +132,8 @@ fn run(
     environment: &Rc<dyn Environment>,
     read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
     log: &mut Vec<String>,
-) -> Result<String, String> {
+    output: &mut Output,
+) -> Result<(), String> {
     let kube_version = match &args.kube_version {
         None => KubeVersion::default(),
         Some(text) => KubeVersion::parse(text)
@@ -148,30 +165,96 @@ fn run(
     let (resolved, values) = renderer
         .prepare(&values, !args.skip_schema_validation, log)
         .map_err(|error| error.to_string())?;
-    let invalid =
-        |error: crate::Error| format!("{error}\n\nUse --debug flag to render out invalid YAML");
-    let rendered = renderer
-        .run(&resolved, &values, &facts, &args.limits)
-        .map_err(invalid)?;
+    let invalid = |error: crate::Error| {
+        if args.debug {
+            return error.to_string();
+        }
+        format!("{error}\n\nUse --debug flag to render out invalid YAML")
+    };
+    let rendered = match renderer.run(&resolved, &values, &facts, &args.limits) {
+        Ok(rendered) => rendered,
+        Err(error) => {
+            // Helm shows a release of which nothing is there.
+            output.stdout.push_str(if args.debug { "\n" } else { "" });
+            return Err(invalid(error));
+        }
+    };
     let files = rendered
         .files
         .iter()
         .map(|(path, text)| (path.as_str(), text.as_str()));
-    let manifests = Manifests::sort(files, log).map_err(invalid)?;
-    let output = write(&rendered, &manifests, args);
-    if args.show_only.is_empty() {
-        return Ok(output);
+    let manifests = match Manifests::sort(files, log) {
+        Ok(manifests) => manifests,
+        Err(error) => {
+            if args.debug {
+                output.stdout = unsorted(&rendered);
+            }
+            return Err(invalid(error));
+        }
+    };
+    if args.has_output_dir {
+        output.files = files_of(&rendered, &manifests, args);
+        // As with Helm, all are written, and then there is nothing left to show.
+        if let Some(wanted) = args.show_only.first() {
+            return Err(format!("could not find template {wanted} in chart"));
+        }
+        // Helm ends with what it prints elsewhere, and nothing of that is left.
+        output.stdout.push('\n');
+        return Ok(());
     }
-    let shown = show_only(&output, &args.show_only)
+    output.stdout = write(&rendered, &manifests, args);
+    if args.show_only.is_empty() {
+        return Ok(());
+    }
+    let all = std::mem::take(&mut output.stdout);
+    let shown = show_only(&all, &args.show_only)
         .map_err(|wanted| format!("could not find template {wanted} in chart"))?;
-    Ok(shown
+    output.stdout = shown
         .iter()
         .map(|document| format!("---\n{document}\n"))
-        .collect())
+        .collect();
+    Ok(())
+}
+
+fn document(path: &str, text: &str) -> String {
+    format!("---\n# Source: {path}\n{text}\n")
+}
+
+/// Everything as it was rendered, for who looks for what is no YAML.
+fn unsorted(rendered: &Rendered) -> String {
+    let files = rendered.files.iter();
+    let all: String = files
+        .filter(|(_, text)| !text.trim().is_empty())
+        .map(|(path, text)| document(path, text))
+        .collect();
+    format!("{}\n", all.trim())
+}
+
+fn files_of(rendered: &Rendered, manifests: &Manifests, args: &TemplateArgs) -> Vec<OutputFile> {
+    let file = |path: &str, text: &str, is_crd| OutputFile {
+        path: path.to_owned(),
+        text: document(path, text),
+        is_crd,
+    };
+    let crds = rendered.crds.iter().filter(|_| args.include_crds);
+    let mut files: Vec<_> = crds
+        .map(|(path, data)| file(path, &String::from_utf8_lossy(data), true))
+        .collect();
+    let documents = manifests.documents.iter();
+    files.extend(documents.map(|one| file(&one.path, &one.text, false)));
+    let hooks = hooks_of(manifests, args);
+    files.extend(hooks.map(|hook| file(&hook.path, &hook.manifest, false)));
+    files
+}
+
+/// The hooks that are asked for.
+fn hooks_of<'a>(manifests: &'a Manifests, args: &TemplateArgs) -> impl Iterator<Item = &'a Hook> {
+    let skip_tests = args.skip_tests;
+    let hooks = manifests.hooks.iter().filter(|_| !args.no_hooks);
+    hooks.filter(move |hook| !skip_tests || !hook.events.contains(&HookEvent::Test))
 }
 
 fn write(rendered: &Rendered, manifests: &Manifests, args: &TemplateArgs) -> String {
-    let document = |path: &str, text: &str| format!("---\n# Source: {path}\n{text}\n");
     let mut all = String::new();
     if args.include_crds {
         for (path, data) in &rendered.crds {
@@ -182,13 +265,8 @@ fn write(rendered: &Rendered, manifests: &Manifests, args: &TemplateArgs) -> Str
         all.push_str(&document(&one.path, &one.text));
     }
     let mut output = format!("{}\n", all.trim());
-    if !args.no_hooks {
-        for hook in &manifests.hooks {
-            if args.skip_tests && hook.events.contains(&HookEvent::Test) {
-                continue;
-            }
-            output.push_str(&document(&hook.path, &hook.manifest));
-        }
+    for hook in hooks_of(manifests, args) {
+        output.push_str(&document(&hook.path, &hook.manifest));
     }
     output
 }
@@ -273,33 +351,5 @@ pub fn check_installable(chart: &Chart, log: &mut Vec<String>) -> Result<(), Str
     Err(format!(
         "an error occurred while checking for chart dependencies. You may need to run 'helm dependency build' to fetch missing dependencies: found in Chart.yaml, but missing in charts/ directory: {}",
         missing.join(", ")
-    ))
-}
-
-/// Longer names leave no room for what charts add to them.
-const MAX_NAME_BYTES: usize = 53;
-
-/// Whether a release may have this name.
-fn check_name(name: &str) -> Result<(), String> {
-    let quoted = || {
-        let quoted = sprintf(b"%q", &[helm_template::Value::from(name)]);
-        quoted.map_or_else(|_| name.to_owned(), |text| text.to_string())
-    };
-    if name.is_empty() {
-        return Err(format!("release name {}: no name provided", quoted()));
-    }
-    let is_part = |part: &str| {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        !part.is_empty()
-            && part.starts_with(plain)
-            && part.ends_with(plain)
-            && part.chars().all(|c| plain(c) || c == '-')
-    };
-    if name.len() <= MAX_NAME_BYTES && name.split('.').all(is_part) {
-        return Ok(());
-    }
-    Err(format!(
-        "release name {}: invalid release name, must match regex ^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$ and the length must not be longer than 53",
-        quoted()
     ))
 }

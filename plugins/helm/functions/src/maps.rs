@@ -1,6 +1,6 @@
 //! Functions on maps with string keys. Maps are shared: `set` shows wherever the map is held.
 
-use helm_template::{Context, Error, Functions, Map, Signature, Str, Type, Value};
+use helm_template::{Context, Error, Functions, Map, MapType, Signature, Str, Type, Value};
 
 use crate::args::{any, map, rest, text, texts};
 use crate::go::to_text;
@@ -27,12 +27,12 @@ pub(crate) fn register(functions: &mut Functions) {
                 return Err(Error::new("assignment to entry in nil map"));
             }
             target.insert(text(args, 1)?.clone(), any(args, 2)?.clone());
-            Ok(Value::Map(target.clone()))
+            Ok(plain(target))
         },
     );
     functions.add("unset", KEYED, |_, args| {
         map(args, 0)?.remove(text(args, 1)?);
-        Ok(Value::Map(map(args, 0)?.clone()))
+        Ok(plain(map(args, 0)?))
     });
     functions.add("hasKey", KEYED, |_, args| {
         Ok(map(args, 0)?.contains(text(args, 1)?).into())
@@ -117,7 +117,15 @@ fn merge_all(context: &mut dyn Context, args: &[Value], overwrite: bool) -> Resu
     for at in 1..args.len() {
         merge::merge(context, &target, map(args, at)?, overwrite)?;
     }
-    Ok(Value::Map(target))
+    Ok(plain(&target))
+}
+
+/// The map as a function gives it back: its parameter had no named type, so the result has none.
+fn plain(map: &Map) -> Value {
+    match map.ty() {
+        MapType::Named(_) => Value::Map(map.retyped(MapType::Any)),
+        _ => Value::Map(map.clone()),
+    }
 }
 
 /// What Go says of a failed type assertion.

@@ -1,7 +1,8 @@
 //! `helm-parity [FAMILY…] [--batches N] [--seed N] [--write-goldens]`: our rendering against the real Helm's.
 //!
 //! First the committed goldens are checked against the Helm in `OPTIKON_HELM` (or recorded anew), then charts are
-//! generated family by family, each line of their output a case. The last lines are the cases and differences.
+//! generated family by family: in most, each line of the output is a case; in `whole`, each chart is one, and may fail.
+//! The last lines are the cases and differences.
 #![allow(
     clippy::print_stdout,
     reason = "a tool for the terminal says what it found"
@@ -10,6 +11,7 @@
 mod families;
 mod goldens;
 mod random;
+mod whole;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -98,9 +100,7 @@ fn main() -> Result<()> {
     }
     let folder = std::env::temp_dir().join(format!("optikon-parity-{}", std::process::id()));
     for family in FAMILIES {
-        let is_wanted =
-            args.families.is_empty() || args.families.iter().any(|name| name == family.name);
-        if !is_wanted {
+        if !is_wanted(&args, family.name) {
             continue;
         }
         let (mut cases, mut found) = (0, 0);
@@ -113,10 +113,15 @@ fn main() -> Result<()> {
             let place = folder.join(format!("{}-{batch}", family.name));
             write_chart(&place, &chart)?;
             cases += chart.cases;
-            found += compare(&args.helm, &place)?;
+            found += compare(&args.helm, &place, &[])?;
         }
         println!("{:<12} {cases:>6} cases, {found} differences", family.name);
         differences += found;
+    }
+    for family in whole::FAMILIES {
+        if is_wanted(&args, family.name) {
+            differences += compare_whole(&args, family, &folder)?;
+        }
     }
     if differences == 0 {
         fs::remove_dir_all(&folder).ok();
@@ -129,9 +134,41 @@ fn main() -> Result<()> {
     )
 }
 
+fn is_wanted(args: &Args, family: &str) -> bool {
+    args.families.is_empty() || args.families.iter().any(|name| name == family)
+}
+
+/// Charts in a batch of a family whose cases are charts; each is a process.
+const CHARTS: usize = 40;
+
+fn compare_whole(args: &Args, family: &whole::Family, folder: &Path) -> Result<usize> {
+    let (mut cases, mut found) = (0, 0);
+    for batch in 0..args.batches {
+        let seed = args.seed.wrapping_mul(1_000).wrapping_add(batch);
+        let mut random = Random::new(seed, family.name);
+        for at in 0..CHARTS {
+            let case = (family.generate)(&mut random);
+            let place = folder.join(format!("{}-{batch}-{at}", family.name));
+            for (path, text) in &case.files {
+                let file = place.join(path);
+                fs::create_dir_all(file.parent().unwrap_or(&place))?;
+                fs::write(file, text)?;
+            }
+            cases += 1;
+            let differing = compare(&args.helm, &place, &case.words)?;
+            if differing == 0 {
+                fs::remove_dir_all(&place)?;
+            }
+            found += differing.min(1);
+        }
+    }
+    println!("{:<12} {cases:>6} cases, {found} differences", family.name);
+    Ok(found)
+}
+
 /// How many lines differ; the first few are shown.
-fn compare(binary: &Path, chart: &Path) -> Result<usize> {
-    let (ours, theirs) = (ours(chart, &[])?, helm(binary, chart, &[])?);
+fn compare(binary: &Path, chart: &Path, words: &[String]) -> Result<usize> {
+    let (ours, theirs) = (ours(chart, words)?, helm(binary, chart, words)?);
     if ours == theirs {
         return Ok(0);
     }

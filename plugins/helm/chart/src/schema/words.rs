@@ -1,5 +1,7 @@
 //! Violations in the words of the validator that Helm uses.
 
+use std::collections::HashMap;
+
 use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
 use serde_json::Value;
@@ -14,11 +16,19 @@ pub(super) fn bad_schema(error: &ValidationError<'_>) -> String {
     format!("\"file:///values.schema.json\" cannot be used as a schema: {error}\n")
 }
 
+/// Why a schema with such a pattern is none.
+pub(super) fn bad_pattern(complaint: &str) -> String {
+    format!(
+        "\"file:///values.schema.json#\" is not valid against metaschema: jsonschema validation failed\n{complaint}\n"
+    )
+}
+
 /// All violations, one a line.
 pub(super) fn violations(errors: &[ValidationError<'_>]) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut missing: Vec<(String, Vec<String>)> = Vec::new();
-    for error in errors {
+    let refusals = refusals(errors);
+    for error in errors.iter().filter(|error| !is_moot(error, &refusals)) {
         let at = error.instance_path().to_string();
         if let Kind::Required { property } = error.kind() {
             let name = property.as_str().unwrap_or_default().to_owned();
@@ -40,6 +50,53 @@ pub(super) fn violations(errors: &[ValidationError<'_>]) -> String {
         lines.push(format!("- at '{at}': {text}"));
     }
     lines.join("\n") + "\n"
+}
+
+/// Helm's validator asks for these in this order, and leaves a schema at the first that is not met.
+fn place_in_line(error: &ValidationError<'_>) -> Option<usize> {
+    match error.kind() {
+        Kind::Type { .. } => Some(0),
+        Kind::Constant { .. } => Some(1),
+        Kind::Enum { .. } => Some(2),
+        Kind::Format { .. } => Some(3),
+        _ => None,
+    }
+}
+
+/// By schema and value: the first of these that was not met.
+type Refusals<'a> = HashMap<(&'a str, &'a str), usize>;
+
+fn refusals<'a>(errors: &'a [ValidationError<'_>]) -> Refusals<'a> {
+    let mut found = Refusals::new();
+    for error in errors {
+        let schema = error.evaluation_path().as_str().rsplit_once('/');
+        if let (Some(place), Some((schema, _))) = (place_in_line(error), schema) {
+            let first = found
+                .entry((schema, error.instance_path().as_str()))
+                .or_insert(place);
+            *first = place.min(*first);
+        }
+    }
+    found
+}
+
+/// Whether another violation keeps the validator from ever coming to this one.
+fn is_moot(error: &ValidationError<'_>, refusals: &Refusals<'_>) -> bool {
+    let path = error.evaluation_path().as_str();
+    let value = error.instance_path().as_str();
+    let own = path.rfind('/');
+    let mut schemas = path.match_indices('/').map(|(end, _)| end);
+    schemas.any(|end| {
+        let schema = path.get(..end).unwrap_or_default();
+        if Some(end) == own {
+            let first = refusals.get(&(schema, value));
+            return first.is_some_and(|first| place_in_line(error).is_none_or(|own| *first < own));
+        }
+        let mut ends = value.match_indices('/').map(|(end, _)| end);
+        refusals.contains_key(&(schema, value))
+            || ends
+                .any(|end| refusals.contains_key(&(schema, value.get(..end).unwrap_or_default())))
+    })
 }
 
 /// What each choice of a combination said, indented below it.
@@ -117,17 +174,18 @@ fn words(error: &ValidationError<'_>) -> String {
             format!("got {}, want {wanted}", type_of(instance.as_ref()))
         }
         Kind::Enum { options } => {
-            let options: Vec<String> = options
-                .as_array()
-                .map(Vec::as_slice)
-                .unwrap_or_default()
-                .iter()
-                .map(shown)
-                .collect();
+            let options = options.as_array().map(Vec::as_slice).unwrap_or_default();
+            if options.iter().any(is_compound) {
+                return "'enum' failed".to_owned();
+            }
+            let options: Vec<String> = options.iter().map(shown).collect();
             match options.as_slice() {
                 [one] => format!("value must be {one}"),
                 _ => format!("value must be one of {}", options.join(", ")),
             }
+        }
+        Kind::Constant { expected_value } if is_compound(expected_value) => {
+            "'const' failed".to_owned()
         }
         Kind::Constant { expected_value } => format!("value must be {}", shown(expected_value)),
         Kind::AdditionalProperties { unexpected } => {
@@ -151,8 +209,9 @@ fn words(error: &ValidationError<'_>) -> String {
             None => error.to_string(),
         },
         Kind::Pattern { pattern } => format!(
-            "{} does not match pattern '{pattern}'",
-            shown(instance.as_ref())
+            "{} does not match pattern '{}'",
+            shown(instance.as_ref()),
+            pattern.replace('\\', "\\\\")
         ),
         Kind::Format { format } => format!("{} is not valid {format}", shown(instance.as_ref())),
         Kind::AnyOf { .. } => "'anyOf' failed".to_owned(),
@@ -170,10 +229,28 @@ fn words(error: &ValidationError<'_>) -> String {
             }
         }
         Kind::Not { .. } => "'not' failed".to_owned(),
+        Kind::FalseSchema if is_of_additional(error) => {
+            let names = instance.as_object().into_iter().flat_map(|map| map.keys());
+            let names: Vec<String> = names.cloned().collect();
+            format!("additional properties {} not allowed", quoted(&names))
+        }
         Kind::FalseSchema => "false schema".to_owned(),
         Kind::Contains => "no items match contains schema".to_owned(),
         _ => error.to_string(),
     }
+}
+
+/// Where a schema has no other properties, the library reports the object as a whole.
+fn is_of_additional(error: &ValidationError<'_>) -> bool {
+    error
+        .schema_path()
+        .as_str()
+        .ends_with("/additionalProperties")
+        && error.instance().is_object()
+}
+
+fn is_compound(value: &Value) -> bool {
+    value.is_array() || value.is_object()
 }
 
 fn type_of(value: &Value) -> &'static str {
@@ -191,6 +268,7 @@ fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => format!("'{text}'"),
         Value::Array(_) | Value::Object(_) => "value".to_owned(),
+        Value::Null => "<nil>".to_owned(),
         other => other.to_string(),
     }
 }

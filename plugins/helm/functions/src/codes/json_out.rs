@@ -1,7 +1,7 @@
 //! Writes JSON as Go's `encoding/json`: keys by bytes, floats its way, HTML escaped unless raw.
 
 use helm_template::strconv::format_float;
-use helm_template::{Str, Value};
+use helm_template::{Map, Object, Str, Value};
 
 use crate::go::{MAX_DEPTH, MAX_RESULT_BYTES, next_rune};
 
@@ -62,16 +62,22 @@ impl Writer {
             Value::List(list) => self.list(list.items(), depth)?,
             Value::Map(map) if map.is_nil() => self.out.push_str("null"),
             Value::Map(map) => self.object(map.to_vec(), depth)?,
-            Value::Object(object) => match object.to_data() {
-                Some(data) => self.value(&data, depth + 1)?,
-                None => {
-                    let fields = object.fields().into_iter();
-                    let named = fields.map(|(name, value)| (Str::from(name), value));
-                    self.object(named.collect(), depth)?;
-                }
-            },
+            Value::Object(value) => self.host_object(value.as_ref(), depth)?,
         }
         Ok(())
+    }
+
+    /// Apart from [`Self::value`], whose frame is on the stack once for each level of nesting.
+    fn host_object(&mut self, object: &dyn Object, depth: usize) -> Result<(), String> {
+        match object.to_data() {
+            Some(Value::Map(map)) => self.object(in_order(object, &map), depth),
+            Some(data) => self.value(&data, depth),
+            None => {
+                let fields = object.fields().into_iter();
+                let named = fields.map(|(name, value)| (Str::from(name), value));
+                self.object(named.collect(), depth)
+            }
+        }
     }
 
     fn list(&mut self, items: &[Value], depth: usize) -> Result<(), String> {
@@ -148,6 +154,18 @@ impl Writer {
     fn escape(&mut self, rune: char) {
         self.out.push_str(&format!("\\u{:04x}", u32::from(rune)));
     }
+}
+
+/// The entries of a struct in the order of its fields.
+fn in_order(object: &dyn Object, map: &Map) -> Vec<(Str, Value)> {
+    let fields = object.fields();
+    let place = |key: &Str| {
+        let mut names = fields.iter().map(|(name, _)| name.as_bytes());
+        names.position(|name| name == key.as_bytes())
+    };
+    let mut entries = map.to_vec();
+    entries.sort_by_key(|(key, _)| place(key).unwrap_or(usize::MAX));
+    entries
 }
 
 /// The shortest digits, with an exponent below 1e-6 and from 1e21 on.

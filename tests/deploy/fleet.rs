@@ -349,3 +349,23 @@ async fn a_cluster_that_goes_back_has_what_it_had_before() {
         .unwrap();
     assert_eq!(first["data"]["message"], "rollback");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_cluster_keeps_none_of_its_wave_from_theirs() {
+    let gateway = &bed().await.gateway;
+    let mut fleet = Fleet::start(gateway, "dead", 3).await;
+    drop(fleet.members.remove(1));
+    let digest = upload(gateway, web("1.0.0")).await.unwrap();
+    let body = fleet.request(&digest, "web", json!({}));
+    let done = change(gateway, Method::POST, "/charts", &body)
+        .await
+        .unwrap();
+    assert_eq!(done["state"], "partial", "{done:#}");
+    assert_eq!(states(&done), counts(&[("succeeded", 2), ("failed", 1)]));
+    let dead = &done["targets"][1];
+    assert_eq!(
+        (&dead["cluster"], &dead["reason"]),
+        (&json!("dead-001"), &json!("Connect"))
+    );
+    assert_eq!(done["targets"][0]["state"], "succeeded");
+}

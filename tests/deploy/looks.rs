@@ -39,7 +39,7 @@ async fn a_preview_says_what_would_change_and_changes_nothing() {
     )
     .await;
     assert_eq!(rendered["plans"], 1);
-    let manifest = rendered["rendered"][0]["manifest"].as_str().unwrap();
+    let manifest = rendered["items"][0]["manifest"].as_str().unwrap();
     assert!(manifest.contains("name: looked-settings"), "{manifest}");
     assert_eq!(rendered["items"][0]["action"], "install");
 
@@ -52,7 +52,7 @@ async fn a_preview_says_what_would_change_and_changes_nothing() {
     .await;
     assert_eq!(server["errors"], json!([]));
     assert_eq!(
-        change_of(&server, "changes", "looked-settings")["what"],
+        change_of(&server, "objects", "looked-settings")["what"],
         "created"
     );
     assert!(
@@ -71,20 +71,20 @@ async fn a_preview_says_what_would_change_and_changes_nothing() {
     });
     let server = preview(bed, Method::PUT, "/charts/looked", &body(more)).await;
     assert_eq!(server["items"][0]["action"], "upgrade");
-    let settings = change_of(&server, "changes", "looked-settings");
+    let settings = change_of(&server, "objects", "looked-settings");
     assert_eq!(settings["what"], "changed");
     assert_eq!(
-        settings["fields"],
+        settings["patch"],
         json!([{"path": "/data/message", "old": "hello", "new": "new"}])
     );
-    let login = change_of(&server, "changes", "looked-login");
+    let login = change_of(&server, "objects", "looked-login");
     assert_eq!(login["what"], "changed");
-    assert_eq!(login["fields"][0]["path"], "/data/password");
+    assert_eq!(login["patch"][0]["path"], "/data/password");
     assert_eq!(
-        change_of(&server, "changes", "looked-extra")["what"],
+        change_of(&server, "objects", "looked-extra")["what"],
         "deleted"
     );
-    assert_eq!(change_of(&server, "changes", "looked")["what"], "unchanged");
+    assert_eq!(change_of(&server, "objects", "looked")["what"], "unchanged");
     let text = server.to_string();
     for secret in [
         "an0ther-secret",
@@ -144,7 +144,7 @@ async fn drift_names_what_is_not_as_the_release_says() {
             .clone()
     };
     assert_eq!(
-        of("drifting-settings", "v1/ConfigMap")["fields"],
+        of("drifting-settings", "v1/ConfigMap")["patch"],
         json!([{"path": "/data/message", "old": "by hand", "new": "hello"}])
     );
     assert_eq!(of("drifting", "v1/Service")["what"], "created");

@@ -128,7 +128,7 @@ pub struct ObjectChange {
     /// `created`, `changed`, `deleted`, `kept`, `unchanged`.
     pub what: String,
     /// The differing fields, each `{path, old, new}`; contents of Secrets masked.
-    pub fields: Vec<serde_json::Value>,
+    pub patch: Vec<serde_json::Value>,
 }
 
 /// Helm releases on one cluster, through one backend. Every method is for the cluster of its

@@ -92,7 +92,7 @@ pub(crate) fn from_change(change: wit::Change) -> Result<ObjectChange, Broken> {
         return Err(Broken(format!("a change of the unknown sort \"{word}\"")));
     }
     check::size("a change", change.patch.len(), MAX_PATCH_BYTES)?;
-    let Ok(fields) = serde_json::from_str(&change.patch) else {
+    let Ok(patch) = serde_json::from_str(&change.patch) else {
         return Err(Broken("a change whose patch is no JSON list".into()));
     };
     Ok(ObjectChange {
@@ -100,7 +100,7 @@ pub(crate) fn from_change(change: wit::Change) -> Result<ObjectChange, Broken> {
         namespace: change.namespace.map(|n| escape::line(&n, MAX_NAME_BYTES)),
         name: escape::line(&change.name, MAX_NAME_BYTES),
         what: change.what,
-        fields,
+        patch,
     })
 }
 

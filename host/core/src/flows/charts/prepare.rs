@@ -44,8 +44,9 @@ pub(super) struct Prepared {
 }
 
 impl ChartFlows {
-    /// What a request would do, without doing any of it: with `render` the plans as they are, with `server` what each
-    /// cluster says would change. A row per cluster, under `errors` those that did not answer.
+    /// What a request would do, without doing any of it. A row per cluster, under `errors` those that did not answer: with
+    /// `render` the number of its plan, and what that plan holds in the first row that it is for; with `server` the
+    /// `objects` that the cluster says would change.
     ///
     /// # Errors
     /// As [`ChartFlows::apply`].
@@ -75,22 +76,28 @@ impl ChartFlows {
                 })),
             }
         }
+        if request.dry_run == DryRun::Render {
+            self.show_plans(&ready, &mut items).await?;
+        }
         out.insert("items".into(), items.into());
         out.insert("errors".into(), errors.into());
-        if request.dry_run == DryRun::Render {
-            let mut rendered = Vec::new();
-            for plan in &ready.plans.all {
-                let bytes = plan.prepared.plan.clone().into();
-                let mut shown = ready.backend.show(Call::client(), bytes).await?;
-                if let Value::Object(map) = &mut shown {
-                    map.insert("warnings".into(), json!(plan.prepared.warnings));
-                    map.insert("objects".into(), plan.prepared.objects.into());
-                }
-                rendered.push(shown);
-            }
-            out.insert("rendered".into(), rendered.into());
-        }
         Ok(Value::Object(out))
+    }
+
+    /// Puts what each plan holds into the first row that it is for.
+    async fn show_plans(&self, ready: &Ready, items: &mut [Value]) -> Result<()> {
+        for (index, plan) in ready.plans.all.iter().enumerate() {
+            let is_its = |item: &&mut Value| item.get("plan") == Some(&json!(index));
+            let Some(Value::Object(item)) = items.iter_mut().find(is_its) else {
+                continue;
+            };
+            let bytes = plan.prepared.plan.clone().into();
+            if let Value::Object(shown) = ready.backend.show(Call::client(), bytes).await? {
+                item.extend(shown);
+            }
+            item.insert("warnings".into(), json!(plan.prepared.warnings));
+        }
+        Ok(())
     }
 
     /// Everything of a request that can be known before a cluster is changed.
@@ -257,7 +264,7 @@ impl Inner {
             )
             .await
             .map_err(|error| (reason_of(&error).to_owned(), error.to_string()))?;
-        item.insert("changes".into(), json!(changes));
+        item.insert("objects".into(), json!(changes));
         Ok(item)
     }
 }

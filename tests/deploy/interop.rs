@@ -1,7 +1,7 @@
 //! Whoever made a release, and whoever works on it: every verb, with every maker and actor.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use optikon_tests::Testbed;
@@ -58,12 +58,12 @@ struct Hand<'a> {
 }
 
 impl Hand<'_> {
-    async fn helm(&self, program: &PathBuf, arguments: &[&str]) -> Result<String> {
+    async fn helm(&self, program: &Path, arguments: &[&str]) -> Result<String> {
         let arguments = [arguments, &["-n", self.name]].concat();
         run_helm(program, &self.home, &self.bed.full, &arguments).await
     }
 
-    async fn helm_json(&self, program: &PathBuf, arguments: &[&str]) -> Result<Value> {
+    async fn helm_json(&self, program: &Path, arguments: &[&str]) -> Result<Value> {
         let said = self
             .helm(program, &[arguments, &["-o", "json"]].concat())
             .await?;

@@ -7,6 +7,7 @@
     reason = "JSON literals are built by index; what panics here ends one test"
 )]
 
+pub mod archive;
 pub mod charts;
 pub mod client;
 pub mod cluster;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use anyhow::{Result, anyhow};
 use optikon_xtask::folders::Folders;
-use optikon_xtask::testbed::{Binaries, HELM, KUBERNETES, Module, TILLER, find};
+use optikon_xtask::testbed::{Binaries, HELM, HELM3, KUBERNETES, Module, TILLER, find};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
@@ -76,6 +76,15 @@ impl Testbed {
     pub fn helm() -> Result<PathBuf> {
         static FOUND: OnceLock<Result<Binaries, String>> = OnceLock::new();
         Ok(found(&FOUND, &HELM)?.path("helm")?.to_path_buf())
+    }
+
+    /// The Helm 3 client, built when it is nowhere.
+    ///
+    /// # Errors
+    /// When it cannot be built.
+    pub fn helm3() -> Result<PathBuf> {
+        static FOUND: OnceLock<Result<Binaries, String>> = OnceLock::new();
+        Ok(found(&FOUND, &HELM3)?.path("helm3")?.to_path_buf())
     }
 
     /// Tiller and the Helm 2 client, built when they are nowhere.

@@ -22,7 +22,7 @@ use crate::handlers::{
         archives::list, archives::create, archives::read, archives::delete,
         charts::list, charts::install, charts::read, charts::upgrade, charts::uninstall,
         charts::rollback, charts::test, charts::history, charts::manifest, charts::values,
-        charts::notes, operations::list, operations::read, operations::events,
+        charts::notes, charts::drift, operations::list, operations::read, operations::events,
         operations::cancel, operations::resume,
         plugins::slots, plugins::available, plugins::slot,
         tokens::list, tokens::create, tokens::revoke, audit::list,

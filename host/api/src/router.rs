@@ -64,6 +64,7 @@ pub const ENDPOINTS: &[(Method, &str, Access)] = &[
     (Method::GET, "/charts/{release}/manifest", From(Operator)),
     (Method::GET, "/charts/{release}/values", From(Operator)),
     (Method::GET, "/charts/{release}/notes", From(Viewer)),
+    (Method::GET, "/charts/{release}/drift", From(Operator)),
     (Method::GET, "/operations", From(Viewer)),
     (Method::GET, "/operations/{id}", From(Viewer)),
     (Method::GET, "/operations/{id}/events", From(Viewer)),
@@ -164,6 +165,10 @@ pub fn router(gateway: Gateway) -> Router {
         .route(
             "/charts/{release}/notes",
             get(charts::notes).fallback(|| only(GET)),
+        )
+        .route(
+            "/charts/{release}/drift",
+            get(charts::drift).fallback(|| only(GET)),
         )
         .route("/operations", get(operations::list).fallback(|| only(GET)))
         .route(

@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use async_trait::async_trait;
@@ -58,7 +59,10 @@ impl ArchiveFolder {
 
     fn write(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
         use std::{io::Write, os::unix::fs::OpenOptionsExt};
-        let partial = file.with_extension("partial");
+        // The same archive may be on its way twice.
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let partial = file.with_extension(format!("partial-{number}"));
         let mut out = fs::OpenOptions::new()
             .write(true)
             .create(true)

@@ -19,6 +19,8 @@ use crate::{
 /// The first and the longest pause between two looks.
 const FIRST_PAUSE_MS: u64 = 100;
 const LONGEST_PAUSE_MS: u64 = 2_000;
+/// How long a kind may stay unknown after its definition was made; what is known is cached for 5 s.
+const DISCOVERY_MS: u64 = 15_000;
 /// Left of a call after a wait, to write down what failed.
 const RESERVE_MS: u64 = 3_000;
 /// How many objects a message names.
@@ -77,6 +79,22 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
     /// The objects of a manifest; kinds that the cluster does not serve are an error.
     pub(crate) async fn objects(&self, manifest: &str) -> Result<Vec<Object>, Error> {
         let located = locate(self.cluster, parse(manifest)?, &self.namespace).await?;
+        Self::all_known(located)
+    }
+
+    /// The same, after definitions were made: a server tells of new kinds a moment later.
+    pub(crate) async fn objects_soon(&self, manifest: &str) -> Result<Vec<Object>, Error> {
+        let deadline = self.deadline().min(self.world.now_ms() + DISCOVERY_MS);
+        let mut pause = FIRST_PAUSE_MS;
+        loop {
+            let located = locate(self.cluster, parse(manifest)?, &self.namespace).await?;
+            if located.unknown.is_empty() || !self.pause(&mut pause, deadline).await {
+                return Self::all_known(located);
+            }
+        }
+    }
+
+    fn all_known(located: crate::objects::Located) -> Result<Vec<Object>, Error> {
         if located.unknown.is_empty() {
             return Ok(located.objects);
         }
@@ -338,8 +356,11 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
         }
     }
 
-    /// Creates the definitions of `crds/` that are missing, and waits until they can be used.
-    pub(crate) async fn create_definitions(&self, crds: &[(String, String)]) -> Result<(), Error> {
+    /// Creates the definitions of `crds/` that are missing, and waits until they can be used. Whether any was made.
+    pub(crate) async fn create_definitions(
+        &self,
+        crds: &[(String, String)],
+    ) -> Result<bool, Error> {
         let mut values = Vec::new();
         for (path, text) in crds {
             let parsed = parse(text)
@@ -347,7 +368,7 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
             values.extend(parsed);
         }
         if values.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         self.world.report("crds", "", 0, values.len());
         let located = locate(self.cluster, values, &self.namespace).await?;
@@ -379,7 +400,8 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
         let definition = Kind::new("apiextensions.k8s.io/v1", "CustomResourceDefinition");
         made.retain(|object| object.kind == definition);
         self.wait_until(&made, crate::ready::readiness, "crds")
-            .await
+            .await?;
+        Ok(!made.is_empty())
     }
 
     /// The operation whose call this is.

@@ -59,14 +59,16 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
 
     /// A first revision, or one over what an uninstall or a failed install left behind.
     async fn first(&self, plan: Plan, entries: &[Entry]) -> Result<Outcome, Error> {
-        if !self.options.skip_crds {
-            self.create_definitions(&plan.crds).await?;
-        }
+        let has_new_kinds = !self.options.skip_crds && self.create_definitions(&plan.crds).await?;
         let version = entries
             .first()
             .map_or(1, |last| last.version.saturating_add(1));
         let plan = self.fitting(plan, false, version).await?;
-        let objects = self.objects(&plan.manifest).await?;
+        let objects = if has_new_kinds {
+            self.objects_soon(&plan.manifest).await?
+        } else {
+            self.objects(&plan.manifest).await?
+        };
         self.check_ownership(&objects.iter().collect::<Vec<_>>(), "install")
             .await?;
         if self.options.create_namespace {

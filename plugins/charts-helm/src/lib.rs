@@ -114,6 +114,12 @@ impl Guest for Plugin {
             .preview(Plan::decode(&plan)?)
             .await
     }
+    async fn show(plan: Vec<u8>) -> Result<String, Error> {
+        Ok(Plan::decode(&plan)?.shown().to_string())
+    }
+    async fn drift(cluster: Connection, target: Target) -> Result<Vec<Change>, Error> {
+        flow(&cluster, target, "")?.drift().await
+    }
     async fn rollback(
         cluster: Connection,
         target: Target,

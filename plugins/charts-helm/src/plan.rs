@@ -275,6 +275,17 @@ impl Plan {
         Ok(plan)
     }
 
+    /// What people are shown of it.
+    #[must_use]
+    pub fn shown(&self) -> Value {
+        let hook = |hook: &Hook| json!({"name": hook.name, "kind": hook.kind, "path": hook.path, "events": hook.events, "manifest": hook.manifest});
+        json!({
+            "manifest": self.manifest,
+            "hooks": self.hooks.iter().map(hook).collect::<Vec<_>>(),
+            "notes": self.notes,
+        })
+    }
+
     /// Whether it holds for this action and revision: templates did not ask, or were told the same.
     #[must_use]
     pub fn fits(&self, is_upgrade: bool, revision: u32) -> bool {

@@ -73,13 +73,7 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
                 changes.push(change?);
             }
         }
-        changes.extend(located.unknown.iter().map(|unknown| Change {
-            kind: unknown.clone(),
-            namespace: None,
-            name: String::new(),
-            what: "created".into(),
-            patch: "[]".into(),
-        }));
+        changes.extend(located.unknown.iter().map(missing));
         let wanted: BTreeSet<_> = located.objects.iter().map(Object::identity).collect();
         let dropped = old
             .into_iter()
@@ -97,6 +91,45 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
             }
         }
         Ok(changes)
+    }
+
+    /// Which objects are not as the deployed revision says.
+    ///
+    /// # Errors
+    /// `not-found` when nothing is deployed.
+    pub async fn drift(&self) -> Result<Vec<Change>, Error> {
+        let entries = self.store().revisions(&self.name).await?;
+        let deployed = entries.iter().find(|entry| entry.status == "deployed");
+        let deployed = deployed.ok_or_else(|| crate::view::not_found(&self.name))?;
+        let stored = self.store().load(&self.name, deployed.version).await?;
+        let located = locate(
+            self.cluster,
+            parse(&stored.record.manifest)?,
+            &self.namespace,
+        )
+        .await?;
+        let mut changes = Vec::new();
+        for some in located.objects.chunks(AT_ONCE) {
+            self.world
+                .report("drift", "", changes.len(), located.objects.len());
+            let looked = join_all(some.iter().map(|object| self.strayed(object)));
+            for change in looked.await {
+                changes.push(change?);
+            }
+        }
+        // A kind that is not served any more: its objects are missing.
+        changes.extend(located.unknown.iter().map(missing));
+        Ok(changes)
+    }
+
+    /// How an object differs from what its release says, whoever owns its fields now.
+    async fn strayed(&self, object: &Object) -> Result<Change, Error> {
+        let Some(present) = cluster::look(self.cluster, object).await? else {
+            return Ok(change(object, "created", "[]".into()));
+        };
+        let wanted = object.marked(&self.name, &self.namespace);
+        let applied = cluster::apply(self.cluster, object, &wanted, true, true).await?;
+        Ok(compared(object, &present, &applied))
     }
 
     async fn draft_plan(&self, plan: Plan, entries: &[crate::store::Entry]) -> Result<Plan, Error> {
@@ -126,15 +159,30 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
                 None,
             ));
         }
-        let is_secret = object.kind.kind == "Secret" && object.kind.group.is_empty();
-        let fields = difference(&present, &applied, is_secret);
-        let what = if fields.is_empty() {
-            "unchanged"
-        } else {
-            "changed"
-        };
-        Ok(change(object, what, Value::Array(fields).to_string()))
+        Ok(compared(object, &present, &applied))
     }
+}
+
+/// An object of a kind that the cluster does not serve.
+fn missing(unknown: &String) -> Change {
+    Change {
+        kind: unknown.clone(),
+        namespace: None,
+        name: String::new(),
+        what: "created".into(),
+        patch: "[]".into(),
+    }
+}
+
+fn compared(object: &Object, present: &Value, applied: &Value) -> Change {
+    let is_secret = object.kind.kind == "Secret" && object.kind.group.is_empty();
+    let fields = difference(present, applied, is_secret);
+    let what = if fields.is_empty() {
+        "unchanged"
+    } else {
+        "changed"
+    };
+    change(object, what, Value::Array(fields).to_string())
 }
 
 fn change(object: &Object, what: &str, patch: String) -> Change {

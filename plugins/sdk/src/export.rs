@@ -114,6 +114,14 @@ macro_rules! export_charts {
                     $crate::__start();
                     <$plugin as $crate::charts::Guest>::preview(cluster, target, plan, options).await
                 }
+                async fn show(plan: Vec<u8>) -> Result<String, $crate::Error> {
+                    $crate::__start();
+                    <$plugin as $crate::charts::Guest>::show(plan).await
+                }
+                async fn drift(cluster: $crate::Connection, target: $crate::charts::Target) -> Result<Vec<$crate::charts::Change>, $crate::Error> {
+                    $crate::__start();
+                    <$plugin as $crate::charts::Guest>::drift(cluster, target).await
+                }
                 async fn rollback(cluster: $crate::Connection, target: $crate::charts::Target, revision: Option<u32>, options: String) -> Result<$crate::charts::Outcome, $crate::Error> {
                     $crate::__start();
                     <$plugin as $crate::charts::Guest>::rollback(cluster, target, revision, options).await

@@ -5,6 +5,7 @@
 //! down what it was asked.
 
 mod answer;
+mod objects;
 mod serve;
 mod tls;
 
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use answer::{Answer, Body};
@@ -68,8 +70,20 @@ impl Seen {
 struct State {
     script: Mutex<Script>,
     seen: Mutex<Vec<Seen>>,
+    gate: watch::Sender<Option<Gate>>,
     connections: AtomicUsize,
     most_connections: AtomicUsize,
+}
+
+/// Requests that wait.
+#[derive(Debug, Clone)]
+struct Gate {
+    part: String,
+    /// So many more pass.
+    left: usize,
+    is_after: bool,
+    /// How many wait.
+    held: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -80,6 +94,7 @@ struct Script {
     everywhere: Option<Answer>,
     paths: BTreeMap<String, Answer>,
     healthy: BTreeMap<String, Value>,
+    objects: Option<objects::Objects>,
 }
 
 impl State {
@@ -126,8 +141,10 @@ impl FakeMember {
                 everywhere: None,
                 paths: BTreeMap::new(),
                 healthy: healthy(1),
+                objects: None,
             }),
             seen: Mutex::new(Vec::new()),
+            gate: watch::channel(None).0,
             connections: AtomicUsize::new(0),
             most_connections: AtomicUsize::new(0),
         });
@@ -182,7 +199,7 @@ impl FakeMember {
         self.state.script().everywhere = Some(answer);
     }
 
-    /// From now on, the answer to requests for this path (without query).
+    /// From now on, the answer to requests for this path (without query), or to those of one method, as in `PATCH /path`.
     pub fn answer(&self, path: &str, answer: Answer) {
         self.state.script().paths.insert(path.to_owned(), answer);
     }
@@ -196,9 +213,65 @@ impl FakeMember {
         script.paths.clear();
     }
 
+    /// From now on it keeps the objects it is sent, as an API server without controllers, and is a cluster of its own
+    /// rather than another way to the one that all fakes are.
+    pub fn keep_objects(&self) {
+        let identity = json!({
+            "kind": "Namespace", "apiVersion": "v1",
+            "metadata": {"name": "kube-system", "uid": format!("00000000-0000-4000-8000-{:012}", self.port())},
+        });
+        let mut script = self.state.script();
+        script.objects.get_or_insert_default();
+        let path = "/api/v1/namespaces/kube-system".to_owned();
+        script.healthy.insert(path, identity);
+    }
+
+    /// The paths of the objects that it keeps.
+    #[must_use]
+    pub fn kept(&self) -> Vec<String> {
+        let script = self.state.script();
+        script
+            .objects
+            .iter()
+            .flat_map(objects::Objects::paths)
+            .collect()
+    }
+
+    /// An object that it keeps.
+    #[must_use]
+    pub fn object(&self, path: &str) -> Option<Value> {
+        self.state.script().objects.as_ref()?.at(path)
+    }
+
     /// How many nodes it says it has.
     pub fn nodes(&self, count: usize) {
         self.state.script().healthy = healthy(count);
+    }
+
+    /// From now on, after `pass` of them, requests whose target contains `part` wait until [`FakeMember::release`]: before
+    /// they have had any effect or, with `is_after`, when only their answer is missing.
+    pub fn hold(&self, part: &str, pass: usize, is_after: bool) {
+        self.state.gate.send_replace(Some(Gate {
+            part: part.to_owned(),
+            left: pass,
+            is_after,
+            held: 0,
+        }));
+    }
+
+    /// Lets them go on, those of connections that still live.
+    pub fn release(&self) {
+        self.state.gate.send_replace(None);
+    }
+
+    /// How many requests wait.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.state
+            .gate
+            .borrow()
+            .as_ref()
+            .map_or(0, |gate| gate.held)
     }
 
     /// Every request so far, in order of arrival.

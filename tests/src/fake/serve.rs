@@ -97,14 +97,44 @@ async fn respond(
 ) -> Result<Response<StreamBody<Pieces>>, Infallible> {
     let path = request.uri().path().to_owned();
     let seen = record(request).await;
-    let authorization = seen.header("authorization").map(ToOwned::to_owned);
+    let gate = enter(&state, &seen.target);
+    if gate == Some(false) {
+        opened(&state).await;
+    }
+    let (answer, latency) = choose(&state, &path, &seen);
     state.seen().push(seen);
-    let (answer, latency) = choose(&state, &path, authorization.as_deref());
     let wait = latency + answer.delay;
     if !wait.is_zero() {
         sleep(wait).await;
     }
+    if gate == Some(true) {
+        opened(&state).await;
+    }
     Ok(render(answer))
+}
+
+/// Whether a request has to wait at the gate, and if so, whether only its answer does.
+fn enter(state: &State, target: &str) -> Option<bool> {
+    let mut waits = None;
+    state.gate.send_if_modified(|gate| {
+        let Some(gate) = gate.as_mut().filter(|gate| target.contains(&gate.part)) else {
+            return false;
+        };
+        match gate.left.checked_sub(1) {
+            Some(left) => gate.left = left,
+            None => {
+                gate.held += 1;
+                waits = Some(gate.is_after);
+            }
+        }
+        false
+    });
+    waits
+}
+
+async fn opened(state: &State) {
+    // The sender lives as long as the state.
+    let _ = state.gate.subscribe().wait_for(Option::is_none).await;
 }
 
 async fn record(request: Request<Incoming>) -> Seen {
@@ -138,13 +168,25 @@ async fn record(request: Request<Incoming>) -> Seen {
     }
 }
 
-fn choose(state: &State, path: &str, authorization: Option<&str>) -> (Answer, Duration) {
-    let script = state.script();
+fn choose(state: &State, path: &str, seen: &Seen) -> (Answer, Duration) {
+    let mut script = state.script();
+    let authorization = seen.header("authorization");
     let expected = script.token.as_ref().map(|token| format!("Bearer {token}"));
     let answer = if expected.is_some() && expected.as_deref() != authorization {
         Answer::failure(401, "Unauthorized")
-    } else if let Some(answer) = script.paths.get(path).or(script.everywhere.as_ref()) {
+    } else if let Some(answer) = script
+        .paths
+        .get(&format!("{} {path}", seen.method))
+        .or(script.paths.get(path))
+        .or(script.everywhere.as_ref())
+    {
         answer.clone()
+    } else if let Some(answer) = script
+        .objects
+        .as_mut()
+        .and_then(|objects| objects.answer(&seen.method, &seen.target, &seen.body))
+    {
+        answer
     } else if let Some(body) = script.healthy.get(path) {
         Answer::json(200, body)
     } else if ["/readyz", "/livez", "/healthz"].contains(&path) {

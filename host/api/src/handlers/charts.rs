@@ -11,7 +11,9 @@ use axum::{
 };
 use optikon_core::{
     Error,
-    flows::charts::{ActionRequest, ChartFlows, ChartsRequest, ReleaseQuery, Selection},
+    flows::charts::{
+        ActionRequest, ChartFlows, ChartsRequest, Once, ReleaseQuery, Selection, request::DryRun,
+    },
     words::{Caller, Operation, OperationKind},
 };
 use serde_json::{Value, json};
@@ -70,11 +72,13 @@ pub(crate) async fn list(
     )
 }
 
-/// Installs a release on the selected clusters, as an operation.
+/// Installs a release on the selected clusters, as an operation; with `dryRun`, says what that would do.
 #[utoipa::path(post, path = "/charts", tag = "charts", request_body = Object,
-    params(("wait" = Option<bool>, Query, description = "Answers when the operation is over")),
-    responses((status = 202, description = "Accepted; Location names the operation", body = Object),
-        (status = 409, description = "Another operation holds the release"),
+    params(("wait" = Option<bool>, Query, description = "Answers when the operation is over"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and request again: the same operation")),
+    responses((status = 200, description = "A preview, or an operation that was waited for", body = Object),
+        (status = 202, description = "Accepted; Location names the operation", body = Object),
+        (status = 409, description = "Another operation holds the release, or the key came with another request"),
         (status = 422, description = "Every wrong field; no cluster was touched")))]
 pub(crate) async fn install(
     State(gateway): State<Gateway>,
@@ -85,9 +89,65 @@ pub(crate) async fn install(
 ) -> Answer {
     let wait = wait(query.as_deref())?;
     let bytes = negotiate::body(body, MAX_BODY).await?;
+    let once = once(
+        &caller,
+        &headers,
+        &["POST /charts", query.as_deref().unwrap_or_default()],
+        &bytes,
+    )?;
     let request = ChartsRequest::read(negotiate::document(&headers, &bytes)?)?;
-    let operation = gateway.charts.apply(&caller, request, false).await?;
-    accepted(&gateway.charts, operation, wait, &headers).await
+    apply(&gateway, &caller, request, false, once, wait, &headers).await
+}
+
+/// A preview, or an operation: begun now or by the same request before.
+async fn apply(
+    gateway: &Gateway,
+    caller: &Caller,
+    request: ChartsRequest,
+    is_upgrade: bool,
+    once: Option<Once>,
+    wait: bool,
+    headers: &HeaderMap,
+) -> Answer {
+    let charts = &gateway.charts;
+    if request.dry_run != DryRun::None {
+        let preview = charts.preview(caller, request, is_upgrade).await?;
+        return reply_json(StatusCode::OK, &preview);
+    }
+    let operation = match before(charts, caller, once.as_ref()).await? {
+        Some(operation) => operation,
+        None => charts.apply(caller, request, is_upgrade, once).await?,
+    };
+    accepted(charts, caller, operation, wait, headers).await
+}
+
+/// What `Idempotency-Key` says of this request.
+fn once(
+    caller: &Caller,
+    headers: &HeaderMap,
+    line: &[&str],
+    body: &[u8],
+) -> Result<Option<Once>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let mut parts: Vec<&[u8]> = line.iter().map(|part| part.as_bytes()).collect();
+    parts.push(body);
+    let key = key
+        .to_str()
+        .map_err(|_| Error::invalid("Idempotency-Key", "must be printable ASCII"))?;
+    Ok(Some(Once::new(caller, key, &parts)?))
+}
+
+async fn before(
+    charts: &ChartFlows,
+    caller: &Caller,
+    once: Option<&Once>,
+) -> Result<Option<Operation>, Problem> {
+    match once {
+        Some(once) => Ok(charts.begun_before(caller, once).await?),
+        None => Ok(None),
+    }
 }
 
 /// Upgrades a release on the selected clusters; `options.install` installs where it is not there.
@@ -104,6 +164,12 @@ pub(crate) async fn upgrade(
 ) -> Answer {
     let wait = wait(query.as_deref())?;
     let bytes = negotiate::body(body, MAX_BODY).await?;
+    let line = [
+        "PUT /charts",
+        &release,
+        query.as_deref().unwrap_or_default(),
+    ];
+    let once = once(&caller, &headers, &line, &bytes)?;
     let mut value = negotiate::document(&headers, &bytes)?;
     if let Value::Object(map) = &mut value {
         map.entry("release")
@@ -114,8 +180,7 @@ pub(crate) async fn upgrade(
         let message = "the body names another release than the path";
         return Err(Error::Malformed(message.into()).into());
     }
-    let operation = gateway.charts.apply(&caller, request, true).await?;
-    accepted(&gateway.charts, operation, wait, &headers).await
+    apply(&gateway, &caller, request, true, once, wait, &headers).await
 }
 
 /// Uninstalls a release from the selected clusters, as an operation.
@@ -148,9 +213,21 @@ pub(crate) async fn uninstall(
         "options": { "keepHistory": keep, "wait": wait, "timeoutSeconds": timeout },
     });
     let request = ActionRequest::read(value, &release)?;
-    let kind = OperationKind::Uninstall;
-    let operation = gateway.charts.act(&caller, kind, &release, request).await?;
-    accepted(&gateway.charts, operation, wait, &headers).await
+    let line = [
+        "DELETE /charts",
+        &release,
+        query.as_deref().unwrap_or_default(),
+    ];
+    let once = once(&caller, &headers, &line, &[])?;
+    let operation = match before(&gateway.charts, &caller, once.as_ref()).await? {
+        Some(operation) => operation,
+        None => {
+            let kind = OperationKind::Uninstall;
+            let charts = &gateway.charts;
+            charts.act(&caller, kind, &release, request, once).await?
+        }
+    };
+    accepted(&gateway.charts, &caller, operation, wait, &headers).await
 }
 
 async fn act(
@@ -164,9 +241,20 @@ async fn act(
 ) -> Answer {
     let wait = wait(query)?;
     let bytes = negotiate::body(body, MAX_BODY).await?;
+    let verb = if kind == OperationKind::Test {
+        "test"
+    } else {
+        "rollback"
+    };
+    let line = ["POST /charts", release, verb, query.unwrap_or_default()];
+    let once = once(caller, headers, &line, &bytes)?;
     let request = ActionRequest::read(negotiate::document(headers, &bytes)?, release)?;
-    let operation = gateway.charts.act(caller, kind, release, request).await?;
-    accepted(&gateway.charts, operation, wait, headers).await
+    let charts = &gateway.charts;
+    let operation = match before(charts, caller, once.as_ref()).await? {
+        Some(operation) => operation,
+        None => charts.act(caller, kind, release, request, once).await?,
+    };
+    accepted(charts, caller, operation, wait, headers).await
 }
 
 /// Back to an earlier revision on the selected clusters.
@@ -272,6 +360,31 @@ parts! {
     notes = "notes", "/charts/{release}/notes";
 }
 
+/// Which objects of a release are not as its deployed revision says, per cluster, by dry runs.
+#[utoipa::path(get, path = "/charts/{release}/drift", tag = "charts",
+    params(("release" = String, Path), ("clusters" = Option<String>, Query),
+        ("labelSelector" = Option<String>, Query), ("namespace" = Option<String>, Query)),
+    responses((status = 200, description = "items and errors, a row per cluster", body = Object)))]
+pub(crate) async fn drift(
+    State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Path(release): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let mut parameters = Parameters::read(query.as_deref())?;
+    let selection = selection(&mut parameters);
+    let namespace = parameters
+        .text("namespace")
+        .unwrap_or_else(|| "default".into());
+    parameters.flag("all");
+    parameters.finish()?;
+    let charts = &gateway.charts;
+    let rows = charts
+        .drift(&caller, &selection, &release, &namespace)
+        .await?;
+    reply_json(StatusCode::OK, &rows)
+}
+
 fn wait(query: Option<&str>) -> Result<bool, Problem> {
     let mut parameters = Parameters::read(query)?;
     let wait = parameters.flag("wait");
@@ -282,22 +395,24 @@ fn wait(query: Option<&str>) -> Result<bool, Problem> {
 /// 202 at once, 200 when the operation was waited for and is over, or its events as they come.
 async fn accepted(
     charts: &ChartFlows,
+    caller: &Caller,
     operation: Operation,
     wait: bool,
     headers: &HeaderMap,
 ) -> Answer {
     let id = operation.id.clone();
     if negotiate::prefers(headers, "text/event-stream") {
-        return Ok(operations::stream(charts.clone(), id, 0));
+        let caller = caller.clone();
+        return Ok(operations::stream(charts.clone(), caller, id, 0));
     }
     let mut operation = operation;
     if wait {
         let over = async {
             let mut seen = 0;
-            while let Some(last) = charts.events(&id, seen, true).await?.last() {
+            while let Some(last) = charts.events(caller, &id, seen, true).await?.last() {
                 seen = last.number;
             }
-            charts.operation(&id).await
+            charts.operation(caller, &id).await
         };
         if let Ok(done) = tokio::time::timeout(LONGEST_WAIT, over).await {
             operation = done?;

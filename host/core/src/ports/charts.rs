@@ -116,7 +116,7 @@ pub struct Content {
 }
 
 /// What a change would do to one object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObjectChange {
     /// `apiVersion/kind` or the kind.
     pub kind: String,
@@ -125,10 +125,10 @@ pub struct ObjectChange {
     pub namespace: Option<String>,
     /// Its name.
     pub name: String,
-    /// `created`, `changed`, `deleted`, `unchanged`.
+    /// `created`, `changed`, `deleted`, `kept`, `unchanged`.
     pub what: String,
-    /// The differing fields, JSON; contents of Secrets masked.
-    pub patch: String,
+    /// The differing fields, each `{path, old, new}`; contents of Secrets masked.
+    pub patch: Vec<serde_json::Value>,
 }
 
 /// Helm releases on one cluster, through one backend. Every method is for the cluster of its
@@ -185,6 +185,17 @@ pub trait Charts: Send + Sync + std::fmt::Debug {
         facts: Facts,
         plan: Bytes,
         options: &str,
+    ) -> Result<Vec<ObjectChange>>;
+
+    /// What a plan holds, for people: a JSON object with `manifest`, `hooks` and `notes`. Secret.
+    async fn show(&self, call: Call, plan: Bytes) -> Result<serde_json::Value>;
+
+    /// Which objects are not as the deployed revision says; changes nothing.
+    async fn drift(
+        &self,
+        call: Call,
+        cluster: Arc<dyn Connection>,
+        facts: Facts,
     ) -> Result<Vec<ObjectChange>>;
 
     /// Back to `revision`; absent = the one before.

@@ -181,6 +181,9 @@ pub struct Operation {
     /// How many distinct plans were made.
     #[serde(default)]
     pub plans: u32,
+    /// The wave that is under way, from 0.
+    #[serde(default)]
+    pub wave: u32,
     /// One row a cluster.
     pub targets: Vec<Target>,
     /// What the request asked for, without values: chart, digests, options, strategy.

@@ -92,17 +92,15 @@ pub(crate) fn from_change(change: wit::Change) -> Result<ObjectChange, Broken> {
         return Err(Broken(format!("a change of the unknown sort \"{word}\"")));
     }
     check::size("a change", change.patch.len(), MAX_PATCH_BYTES)?;
-    let is_list = serde_json::from_str::<serde_json::Value>(&change.patch)
-        .is_ok_and(|patch| patch.is_array());
-    if !is_list {
+    let Ok(patch) = serde_json::from_str(&change.patch) else {
         return Err(Broken("a change whose patch is no JSON list".into()));
-    }
+    };
     Ok(ObjectChange {
         kind: escape::line(&change.kind, MAX_KIND_BYTES),
         namespace: change.namespace.map(|n| escape::line(&n, MAX_NAME_BYTES)),
         name: escape::line(&change.name, MAX_NAME_BYTES),
         what: change.what,
-        patch: change.patch,
+        patch,
     })
 }
 

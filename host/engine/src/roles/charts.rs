@@ -225,6 +225,45 @@ impl Charts for ChartsSlot {
             .await
     }
 
+    async fn show(&self, call: Call, plan: Bytes) -> Result<Value> {
+        let plugin = self.plugin()?;
+        plugin
+            .serve(call, "show", move |accessor, role| {
+                Box::pin(async move {
+                    let releases = role.optikon_charts_releases();
+                    let answer = releases.call_show(accessor, plan.to_vec()).await?;
+                    typed(answer, "", |json| {
+                        check::size("what a plan holds", json.len(), MAX_PLAN_BYTES)?;
+                        Ok(Value::Object(check::json_object(
+                            "what a plan holds",
+                            &json,
+                        )?))
+                    })
+                })
+            })
+            .await
+    }
+
+    async fn drift(
+        &self,
+        call: Call,
+        cluster: Arc<dyn Connection>,
+        facts: Facts,
+    ) -> Result<Vec<ObjectChange>> {
+        let plugin = self.plugin()?;
+        plugin
+            .serve(call, "drift", move |accessor, role| {
+                Box::pin(async move {
+                    let noted = Arc::new(Noted::new(facts));
+                    let (link, target) = lend(accessor, cluster, &noted)?;
+                    let releases = role.optikon_charts_releases();
+                    let answer = releases.call_drift(accessor, link, target).await?;
+                    typed(answer, &noted.facts.release, changes)
+                })
+            })
+            .await
+    }
+
     async fn rollback(
         &self,
         call: Call,

@@ -82,6 +82,17 @@ pub const HELM: Module = Module {
     extras: &[],
 };
 
+/// Helm 3, as a maker of releases that others take over.
+pub const HELM3: Module = Module {
+    name: "helm3",
+    tools: &[Tool {
+        binary: "helm3",
+        package: "helm.sh/helm/v3/cmd/helm",
+    }],
+    stamps: &["helm.sh/helm/v3/internal/version.version=v3.22.0"],
+    extras: &[],
+};
+
 /// Tiller and the client that speaks to it.
 pub const TILLER: Module = Module {
     name: "tiller",
@@ -104,7 +115,7 @@ pub const TILLER: Module = Module {
 };
 
 /// Every module, in the order they are built.
-pub const MODULES: &[&Module] = &[&KUBERNETES, &HELM, &TILLER];
+pub const MODULES: &[&Module] = &[&KUBERNETES, &HELM, &HELM3, &TILLER];
 
 impl Module {
     /// Where its Go files lie.

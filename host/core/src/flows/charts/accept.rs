@@ -3,35 +3,19 @@
 use std::sync::PoisonError;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use futures::{StreamExt, stream};
 use serde_json::{Value, json};
-use tokio::{sync::Mutex, task::JoinSet};
+use tokio::task::JoinSet;
 
 use super::{
-    ActionRequest, ChartFlows, ChartsRequest, Inner, Live, Wish,
+    ActionRequest, ChartFlows, ChartsRequest, Live, Once, REPORTS, Wish,
     journal::{Sealed, sealed_id},
-    plan::{Plans, reason_of},
-    request::DryRun,
-    run::{PARALLEL, TIMEOUT},
     targets,
 };
 use crate::{
     error::{Error, Result},
-    flows::{health::one_line, mirror::Entry},
-    ports::{Call, Charts, Table},
-    words::{
-        Caller, Fault, Operation, OperationId, OperationKind, OperationState, Target, TargetState,
-        Writes,
-    },
+    ports::Table,
+    words::{Caller, Operation, OperationId, OperationKind, OperationState, Target},
 };
-
-/// What one row of an operation starts from.
-struct Prepared {
-    plan: Option<usize>,
-    action: &'static str,
-    revision_before: Option<u32>,
-    problem: Option<(String, String)>,
-}
 
 impl ChartFlows {
     /// Installs (or with `is_upgrade` upgrades) a release on the selected clusters. Validated whole
@@ -45,93 +29,49 @@ impl ChartFlows {
         caller: &Caller,
         request: ChartsRequest,
         is_upgrade: bool,
+        once: Option<Once>,
     ) -> Result<Operation> {
-        if request.dry_run != DryRun::None {
-            return Err(Error::invalid(
-                "dryRun",
-                "previews are not served by this version; leave it out",
-            ));
-        }
-        let inner = &self.inner;
-        let chosen = targets::select(inner.clusters.mirror(), caller, &request.targets)?;
-        let (slot, backend) = inner.backend(request.backend.as_deref())?;
-        self.archive(&request.chart.digest).await?;
-        let archive = inner.archives.fetch(&request.chart.digest).await?;
-        let rows = targets::rows(&chosen, &request.strategy)?;
-
-        let plans = Mutex::new(Plans::default());
-        let prepare = chosen.iter().cloned().map(|entry| {
-            let (plans, backend, archive, request) = (&plans, &backend, &archive, &request);
-            async move {
-                let values = targets::values_for(&entry, &request.values, &request.overrides)?;
-                inner
-                    .prepare(
-                        &entry,
-                        backend.as_ref(),
-                        archive,
-                        &values,
-                        request,
-                        is_upgrade,
-                        plans,
-                    )
-                    .await
-            }
-        });
-        let prepared: Vec<Prepared> = stream::iter(prepare)
-            .buffered(PARALLEL)
-            .collect::<Vec<_>>()
-            .await
-            .into_iter()
-            .collect::<Result<_>>()?;
-        let plans = plans.into_inner();
-        if plans.all.is_empty()
-            && let Some((_, message)) = prepared
-                .iter()
-                .filter_map(|p| p.problem.as_ref())
-                .find(|(r, _)| r == "Invalid")
-        {
-            return Err(Error::invalid("chart", message.clone()));
-        }
+        let claim = self.inner.claim(once)?;
+        let ready = self.ready(caller, &request, is_upgrade).await?;
+        let rows = targets::rows(&ready.chosen, &request.strategy)?;
         let kind = if is_upgrade {
             OperationKind::Upgrade
         } else {
             OperationKind::Install
         };
+        let plans = &ready.plans.all;
         let sealed = Sealed {
-            slot: slot.to_string(),
+            slot: ready.slot.to_string(),
             plans: plans
-                .all
                 .iter()
                 .map(|p| STANDARD.encode(&p.prepared.plan))
                 .collect(),
-            plan_of: prepared.iter().map(|p| p.plan).collect(),
-            actions: prepared.iter().map(|p| p.action.to_owned()).collect(),
+            plan_of: ready.rows.iter().map(|p| p.plan).collect(),
+            actions: ready.rows.iter().map(|p| p.action.to_owned()).collect(),
             options: request.options.clone(),
             strategy: request.strategy.clone(),
             to_revision: 0,
         };
-        let mut operation = self.record(
-            caller,
-            kind,
-            &request.release.name,
-            &request.release.namespace,
-            rows,
-        );
-        operation.plans = u32::try_from(plans.all.len()).unwrap_or(u32::MAX);
+        let release = &request.release;
+        let mut operation =
+            self.new_operation(caller, kind, &release.name, &release.namespace, rows);
+        operation.plans = u32::try_from(plans.len()).unwrap_or(u32::MAX);
         operation
             .digests
             .insert("chart".into(), request.chart.digest.clone());
         operation.request = json!({
-            "chart": request.chart, "options": request.options, "strategy": request.strategy, "backend": slot,
+            "chart": request.chart, "options": request.options, "strategy": request.strategy,
+            "backend": ready.slot,
         });
-        for (target, prepared) in operation.targets.iter_mut().zip(prepared) {
+        for (target, prepared) in operation.targets.iter_mut().zip(ready.rows) {
             target.revision_before = prepared.revision_before;
+            // It fails when its turn comes, so that waves and bounds count it where it belongs.
             if let Some((reason, message)) = prepared.problem {
-                target.state = TargetState::Failed;
                 (target.reason, target.message) = (Some(reason), Some(message));
             }
         }
-        self.accept(operation, &sealed).await
+        let row = claim.as_ref().map(|c| c.row(&operation.id)).transpose()?;
+        self.accept(operation, &sealed, row).await
     }
 
     /// Rolls back, tests or uninstalls a release on the selected clusters.
@@ -144,7 +84,9 @@ impl ChartFlows {
         kind: OperationKind,
         release: &str,
         request: ActionRequest,
+        once: Option<Once>,
     ) -> Result<Operation> {
+        let claim = self.inner.claim(once)?;
         let chosen = targets::select(self.inner.clusters.mirror(), caller, &request.targets)?;
         let (slot, _) = self.inner.backend(request.backend.as_deref())?;
         let rows = targets::rows(&chosen, &request.strategy)?;
@@ -157,14 +99,15 @@ impl ChartFlows {
             to_revision: request.to_revision,
             ..Sealed::default()
         };
-        let mut operation = self.record(caller, kind, release, &request.namespace, rows);
+        let mut operation = self.new_operation(caller, kind, release, &request.namespace, rows);
         operation.request = json!({
             "options": request.options, "strategy": request.strategy, "toRevision": request.to_revision, "backend": slot,
         });
-        self.accept(operation, &sealed).await
+        let row = claim.as_ref().map(|c| c.row(&operation.id)).transpose()?;
+        self.accept(operation, &sealed, row).await
     }
 
-    fn record(
+    fn new_operation(
         &self,
         caller: &Caller,
         kind: OperationKind,
@@ -185,25 +128,45 @@ impl ChartFlows {
             created_ms,
             finished_ms: None,
             plans: 0,
+            wave: 0,
             targets,
             request: Value::Null,
             digests: std::collections::BTreeMap::new(),
         }
     }
 
-    /// Takes the locks, journals, and hands over to the runner.
-    async fn accept(&self, operation: Operation, sealed: &Sealed) -> Result<Operation> {
+    /// What makes two targets the same cluster: its own identity where it is known, else its registration.
+    fn lock_of(&self, target: &Target) -> String {
+        let entry = self.inner.clusters.mirror().get(&target.cluster);
+        let entry = entry.filter(|e| e.uid == target.uid);
+        let identity = entry.and_then(|e| e.health.identity.clone());
+        identity.unwrap_or_else(|| target.uid.to_string())
+    }
+
+    /// Takes the locks, journals together with `row`, and hands over to the runner.
+    async fn accept(
+        &self,
+        operation: Operation,
+        sealed: &Sealed,
+        row: Option<(Table, String, Option<Vec<u8>>)>,
+    ) -> Result<Operation> {
         let inner = &self.inner;
         let live = {
             let mut all = inner.live.lock().unwrap_or_else(PoisonError::into_inner);
-            for other in all.values().map(Live::snapshot) {
-                let same =
-                    other.release == operation.release && other.namespace == operation.namespace;
-                let held = operation
-                    .targets
-                    .iter()
-                    .find(|t| other.targets.iter().any(|o| o.uid == t.uid));
-                if let Some(target) = held.filter(|_| same) {
+            let wanted: Vec<String> = operation.targets.iter().map(|t| self.lock_of(t)).collect();
+            for other in all.values() {
+                let held = other.with(|other| {
+                    let is_same = other.release == operation.release
+                        && other.namespace == operation.namespace
+                        && !other.state.is_final();
+                    let locks: Vec<String> = if is_same {
+                        other.targets.iter().map(|t| self.lock_of(t)).collect()
+                    } else {
+                        Vec::new()
+                    };
+                    wanted.iter().position(|lock| locks.contains(lock))
+                });
+                if let Some(target) = held.and_then(|row| operation.targets.get(row)) {
                     return Err(Error::Conflict {
                         message: format!(
                             "release \"{}\" on cluster \"{}\" is held by operation {}; wait for it or cancel it",
@@ -223,7 +186,9 @@ impl ChartFlows {
                 .vault
                 .seal_bytes(&sealed_id(&operation.id), &bytes)
                 .await?;
-            inner.save(&operation).await
+            let mut rows = vec![super::journal::row_of(&operation)?];
+            rows.extend(row);
+            inner.documents.write(rows).await
         };
         if let Err(error) = journaled.await {
             inner
@@ -263,6 +228,7 @@ impl ChartFlows {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let mut reports = taken.unwrap_or_else(|| tokio::sync::mpsc::channel(1).1);
+        let mut some = Vec::new();
         loop {
             let ids = std::mem::take(
                 &mut *self
@@ -277,7 +243,9 @@ impl ChartFlows {
             }
             tokio::select! {
                 () = self.inner.work.notified() => {}
-                Some(report) = reports.recv() => self.inner.tell(report).await,
+                1.. = reports.recv_many(&mut some, REPORTS) => {
+                    self.inner.tell(std::mem::take(&mut some)).await;
+                }
                 Some(_) = running.join_next() => {}
             }
         }
@@ -290,7 +258,7 @@ impl ChartFlows {
             .scan_documents(Table::Operations, "", None, 10_000)
             .await?;
         for (key, bytes) in rows {
-            let operation: Operation = match serde_json::from_slice(&bytes) {
+            let mut operation: Operation = match serde_json::from_slice(&bytes) {
                 Ok(operation) => operation,
                 Err(error) => {
                     tracing::error!(operation = %key, %error, "an operation's record is not readable");
@@ -300,7 +268,7 @@ impl ChartFlows {
             if operation.state.is_final() || operation.kind == OperationKind::Swap {
                 continue;
             }
-            let last = self.inner.last_event(&operation.id).await?;
+            let last = self.inner.replay(&mut operation).await?;
             let live = Live::new(operation.clone(), last);
             if operation.state == OperationState::Cancelling {
                 live.wish.send_replace(Wish::Cancel);
@@ -320,77 +288,4 @@ impl ChartFlows {
         }
         Ok(())
     }
-}
-
-impl Inner {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one row's inputs, used in one place"
-    )]
-    async fn prepare(
-        &self,
-        entry: &Entry,
-        backend: &dyn Charts,
-        archive: &bytes::Bytes,
-        values: &str,
-        request: &ChartsRequest,
-        is_upgrade: bool,
-        plans: &Mutex<Plans>,
-    ) -> Result<Prepared> {
-        let mut prepared = Prepared {
-            plan: None,
-            action: "install",
-            revision_before: None,
-            problem: None,
-        };
-        let made = async {
-            let connection = self.connect(entry, Writes::None).await.map_err(of_fault)?;
-            let release = &request.release;
-            let facts = self
-                .facts(
-                    entry,
-                    connection.as_ref(),
-                    &release.name,
-                    &release.namespace,
-                )
-                .await;
-            let mut facts = facts.map_err(of_fault)?;
-            if is_upgrade {
-                let call = Call::background().within(TIMEOUT);
-                let history = backend
-                    .history(call, connection.clone(), facts.clone(), 1)
-                    .await;
-                let last = match history {
-                    Ok(list) => list.into_iter().next(),
-                    Err(Error::NotFound { .. }) => None,
-                    Err(error) => return Err((reason_of(&error).to_owned(), error)),
-                };
-                if let Some(last) = last.filter(|l| l.status != "uninstalled") {
-                    prepared.action = "upgrade";
-                    prepared.revision_before = Some(last.revision);
-                    facts.revision = last.revision.saturating_add(1);
-                }
-            }
-            facts.action = prepared.action.to_owned();
-            let mut plans = plans.lock().await;
-            plans
-                .index_for(backend, archive, values, &facts, connection)
-                .await
-                .map_err(|error| (reason_of(&error).to_owned(), error))
-        };
-        match made.await {
-            Ok(index) => prepared.plan = Some(index),
-            // Without a plugin nothing can be said of any cluster.
-            Err((_, error @ (Error::NoPlugin { .. } | Error::Plugin(_)))) => return Err(error),
-            Err((reason, error)) => prepared.problem = Some((reason, one_line(&error.to_string()))),
-        }
-        Ok(prepared)
-    }
-}
-
-fn of_fault(fault: Fault) -> (String, Error) {
-    (
-        fault.reason.reason().to_owned(),
-        Error::unavailable(fault.message),
-    )
 }

@@ -106,7 +106,7 @@ impl ChartFlows {
             limit: 1_000,
             ..super::OperationQuery::default()
         };
-        for operation in self.operations(&query).await? {
+        for operation in self.operations(&Caller::host(), &query).await? {
             let uses = operation.digests.get("chart").is_some_and(|d| d == digest);
             if uses && !operation.state.is_final() {
                 return Err(Error::Conflict {

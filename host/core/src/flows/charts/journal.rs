@@ -1,25 +1,18 @@
 //! Operations as they last: the record, its events, and the sealed part that ends with it.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use tokio::sync::watch;
+use serde_json::json;
 
 use super::{
-    ChartFlows, Inner, Live, Wish,
+    ChartFlows, Inner, Wish,
     request::{Options, Strategy},
 };
 use crate::{
     error::{Error, Result},
-    flows::health::{one_line, rfc3339},
-    ports::{Progress, Table},
-    words::{Operation, OperationId, OperationState, SlotName, TargetState},
+    ports::Table,
+    words::{Caller, Operation, OperationId, OperationState, SlotName, TargetState},
 };
-
-/// Events of one operation answered at once.
-const MAX_EVENTS: usize = 1_000;
 
 /// What an operation needs to go on after a restart, and nobody may read.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -71,27 +64,16 @@ pub struct OperationQuery {
     pub limit: usize,
 }
 
-/// Something that happened in an operation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct OperationEvent {
-    /// From 1, without gaps.
-    pub number: u64,
-    /// RFC 3339.
-    pub time: String,
-    /// `operation`, `target` or `progress`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// What it says.
-    #[serde(flatten)]
-    pub details: serde_json::Map<String, Value>,
-}
-
 impl ChartFlows {
-    /// Operations, newest first.
+    /// Operations, newest first, with the rows of clusters that the caller may know of.
     ///
     /// # Errors
     /// The store's.
-    pub async fn operations(&self, query: &OperationQuery) -> Result<Vec<Operation>> {
+    pub async fn operations(
+        &self,
+        caller: &Caller,
+        query: &OperationQuery,
+    ) -> Result<Vec<Operation>> {
         let rows = self
             .inner
             .documents
@@ -100,15 +82,14 @@ impl ChartFlows {
         let limit = if query.limit == 0 { 100 } else { query.limit };
         let mut found = Vec::new();
         for (_, bytes) in rows.into_iter().rev() {
-            let operation: Operation = read(&bytes)?;
+            let kept: Operation = read(&bytes)?;
+            let operation = self.inner.live(&kept.id).map_or(kept, |l| l.snapshot());
             let fits = query.state.is_none_or(|s| s == operation.state)
                 && query
                     .release
                     .as_ref()
                     .is_none_or(|r| *r == operation.release);
-            if fits {
-                found.push(operation);
-            }
+            found.extend(self.shown(caller, operation).filter(|_| fits));
             if found.len() >= limit {
                 break;
             }
@@ -116,11 +97,17 @@ impl ChartFlows {
         Ok(found)
     }
 
-    /// One operation.
+    /// One operation, with the rows of clusters that the caller may know of.
     ///
     /// # Errors
     /// `NotFound`.
-    pub async fn operation(&self, id: &OperationId) -> Result<Operation> {
+    pub async fn operation(&self, caller: &Caller, id: &OperationId) -> Result<Operation> {
+        let operation = self.present(id).await?;
+        self.shown(caller, operation)
+            .ok_or_else(|| Error::not_found("operation", id))
+    }
+
+    async fn present(&self, id: &OperationId) -> Result<Operation> {
         if let Some(live) = self.inner.live(id) {
             return Ok(live.snapshot());
         }
@@ -132,74 +119,58 @@ impl ChartFlows {
         read(&bytes.ok_or_else(|| Error::not_found("operation", id))?)
     }
 
-    /// Events after a number, at most 1,000; with `is_waiting`, waits for one while the operation is
-    /// not over. Empty = it is over and everything was answered.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn events(
-        &self,
-        id: &OperationId,
-        after: u64,
-        is_waiting: bool,
-    ) -> Result<Vec<OperationEvent>> {
-        loop {
-            // Not kept: a sender of our own would keep the channel open when the operation is over.
-            let mut waiter = self.inner.live(id).map(|live| live.events.subscribe());
-            let prefix = format!("{id}/");
-            let start = format!("{id}/{after:010}");
-            let rows = self
-                .inner
-                .documents
-                .scan_documents(Table::OperationEvents, &prefix, Some(&start), MAX_EVENTS)
-                .await?;
-            if !rows.is_empty() {
-                return rows.iter().map(|(_, bytes)| read(bytes)).collect();
-            }
-            let Some(waiter) = waiter.as_mut().filter(|_| is_waiting) else {
-                self.operation(id).await?;
-                return Ok(Vec::new());
-            };
-            if *waiter.borrow_and_update() <= after && waiter.changed().await.is_err() {
-                continue;
-            }
+    /// None where nothing of it is for this caller.
+    fn shown(&self, caller: &Caller, mut operation: Operation) -> Option<Operation> {
+        if caller.selector.is_empty() {
+            return Some(operation);
         }
+        let mirror = self.inner.clusters.mirror();
+        operation.targets.retain(|target| {
+            mirror
+                .get(&target.cluster)
+                .is_some_and(|e| e.uid == target.uid && e.is_selected_by(&caller.selector))
+        });
+        Some(operation).filter(|o| !o.targets.is_empty())
     }
 
     /// Asks a running operation to end: no further target is begun.
     ///
     /// # Errors
-    /// `NotFound`; `Conflict` when it is over.
-    pub async fn cancel(&self, id: &OperationId) -> Result<Operation> {
-        self.wish(id, Wish::Cancel).await
+    /// `NotFound`; `Denied` when it touches clusters that the caller may not change; `Conflict` when it is over.
+    pub async fn cancel(&self, caller: &Caller, id: &OperationId) -> Result<Operation> {
+        self.wish(caller, id, Wish::Cancel).await
     }
 
-    /// Goes on after a manual pause.
+    /// Goes on after a pause.
     ///
     /// # Errors
-    /// `NotFound`; `Conflict` when it does not pause.
-    pub async fn resume(&self, id: &OperationId) -> Result<Operation> {
-        let operation = self.operation(id).await?;
+    /// As [`ChartFlows::cancel`]; `Conflict` when it does not pause.
+    pub async fn resume(&self, caller: &Caller, id: &OperationId) -> Result<Operation> {
+        let operation = self.operation(caller, id).await?;
         if operation.state != OperationState::Paused {
             return Err(Error::Conflict {
                 message: format!("operation {id} does not pause"),
                 revision: None,
             });
         }
-        self.wish(id, Wish::Resume).await
+        self.wish(caller, id, Wish::Resume).await
     }
 
-    async fn wish(&self, id: &OperationId, wish: Wish) -> Result<Operation> {
-        let Some(live) = self.inner.live(id) else {
-            self.operation(id).await?;
-            return Err(Error::Conflict {
-                message: format!("operation {id} is over"),
-                revision: None,
-            });
+    async fn wish(&self, caller: &Caller, id: &OperationId, wish: Wish) -> Result<Operation> {
+        let seen = self.operation(caller, id).await?;
+        let over = || Error::Conflict {
+            message: format!("operation {id} is over"),
+            revision: None,
         };
+        let live = self.inner.live(id).ok_or_else(over)?;
+        if live.with(|o| o.targets.len()) > seen.targets.len() {
+            return Err(Error::Denied(format!(
+                "operation {id} changes clusters beyond those of this token"
+            )));
+        }
         if wish == Wish::Cancel {
-            let changed = live.change(|o| o.state = OperationState::Cancelling);
-            self.inner.save(&changed).await?;
+            live.change(|o| o.state = OperationState::Cancelling);
+            self.inner.save(&live.snapshot()).await?;
             self.inner
                 .event(&live, "operation", json!({ "state": "cancelling" }))
                 .await;
@@ -209,34 +180,8 @@ impl ChartFlows {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|e| Error::Internal(format!("journal: {e}")))
-}
-
-impl Live {
-    pub(super) fn new(operation: Operation, last_event: u64) -> Self {
-        Self {
-            operation: Arc::new(Mutex::new(operation)),
-            events: watch::channel(last_event).0,
-            wish: watch::channel(Wish::GoOn).0,
-        }
-    }
-
-    pub(super) fn snapshot(&self) -> Operation {
-        self.operation
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    pub(super) fn change(&self, change: impl FnOnce(&mut Operation)) -> Operation {
-        let mut operation = self
-            .operation
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        change(&mut operation);
-        operation.clone()
-    }
 }
 
 /// Where an operation's secrets are sealed.
@@ -247,55 +192,7 @@ pub(super) fn sealed_id(id: &OperationId) -> String {
 impl Inner {
     /// Durable when it returns.
     pub(super) async fn save(&self, operation: &Operation) -> Result<()> {
-        let bytes = serde_json::to_vec(operation).map_err(|e| Error::Internal(e.to_string()))?;
-        let row = (
-            Table::Operations,
-            operation.id.as_str().to_owned(),
-            Some(bytes),
-        );
-        self.documents.write(vec![row]).await
-    }
-
-    /// Tells those who follow. A lost event is no reason to stop: the record itself says it all.
-    pub(super) async fn event(&self, live: &Live, kind: &str, details: Value) {
-        let id = live.snapshot().id;
-        let mut number = 0;
-        live.events.send_if_modified(|last| {
-            number = *last + 1;
-            false
-        });
-        let event = OperationEvent {
-            number,
-            time: rfc3339(self.world.now_ms()),
-            kind: kind.to_owned(),
-            details: details.as_object().cloned().unwrap_or_default(),
-        };
-        let Ok(bytes) = serde_json::to_vec(&event) else {
-            return;
-        };
-        let row = (
-            Table::OperationEvents,
-            format!("{id}/{number:010}"),
-            Some(bytes),
-        );
-        match self.documents.write(vec![row]).await {
-            Ok(()) => {
-                live.events.send_replace(number);
-            }
-            Err(error) => tracing::warn!(operation = %id, %error, "an event could not be kept"),
-        }
-    }
-
-    /// A backend's report, as an event of its operation.
-    pub(super) async fn tell(&self, report: Progress) {
-        let Some(live) = report.operation.parse().ok().and_then(|id| self.live(&id)) else {
-            return;
-        };
-        let details = json!({
-            "cluster": report.cluster, "phase": one_line(&report.phase),
-            "message": one_line(&report.message), "done": report.done, "total": report.total,
-        });
-        self.event(&live, "progress", details).await;
+        self.documents.write(vec![row_of(operation)?]).await
     }
 
     pub(super) async fn open_sealed(&self, id: &OperationId) -> Result<Sealed> {
@@ -304,26 +201,13 @@ impl Inner {
             .ok_or_else(|| Error::Internal(format!("the sealed part of operation {id} is gone")))?;
         read(&bytes)
     }
+}
 
-    pub(super) async fn last_event(&self, id: &OperationId) -> Result<u64> {
-        let mut after = 0;
-        loop {
-            let start = format!("{id}/{after:010}");
-            let prefix = format!("{id}/");
-            let rows = self
-                .documents
-                .scan_documents(Table::OperationEvents, &prefix, Some(&start), MAX_EVENTS)
-                .await?;
-            let Some((key, _)) = rows.last() else {
-                return Ok(after);
-            };
-            after = key
-                .rsplit('/')
-                .next()
-                .and_then(|n| n.parse().ok())
-                .unwrap_or(after + 1);
-        }
-    }
+/// The record as the store keeps it.
+pub(super) fn row_of(operation: &Operation) -> Result<(Table, String, Option<Vec<u8>>)> {
+    let bytes = serde_json::to_vec(operation).map_err(|e| Error::Internal(e.to_string()))?;
+    let key = operation.id.as_str().to_owned();
+    Ok((Table::Operations, key, Some(bytes)))
 }
 
 /// What the rows say of the whole.
@@ -335,13 +219,14 @@ pub(super) fn verdict(operation: &Operation, is_cancelled: bool) -> OperationSta
             .filter(|t| t.state == state)
             .count()
     };
-    let good = count(TargetState::Succeeded) + count(TargetState::Unchanged);
+    let changed = count(TargetState::Succeeded);
+    let good = changed + count(TargetState::Unchanged);
     let total = operation.targets.len();
     if good == total {
         OperationState::Succeeded
     } else if is_cancelled {
         OperationState::Cancelled
-    } else if good == 0 && count(TargetState::RolledBack) > 0 {
+    } else if changed == 0 && count(TargetState::RolledBack) > 0 {
         OperationState::RolledBack
     } else if good > 0 {
         OperationState::Partial

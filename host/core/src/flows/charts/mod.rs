@@ -1,20 +1,26 @@
 //! `/charts`: releases on any number of clusters.
 //!
 //! A request is validated whole (`request`), its targets are resolved and grouped into waves
-//! (`targets`), plans are made once per distinct input (`plan`), the operation is journaled (`accept`) and run
-//! (`run`), and what releases are there is read with a row per cluster (`read`).
+//! (`targets`), plans are made once per distinct input (`prepare`, `plan`), the operation is journaled (`accept`,
+//! `journal`, `events`) and run wave by wave (`run`), each cluster by itself (`target`). What releases are there is read
+//! with a row per cluster (`read`, `drift`).
 
 mod accept;
 mod archives;
+mod drift;
+mod events;
 mod journal;
+mod once;
 mod plan;
+mod prepare;
 mod read;
 pub mod request;
 mod run;
+mod target;
 mod targets;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -27,8 +33,12 @@ use crate::{
     words::{Operation, OperationId, SlotName, TargetState},
 };
 
+use events::Feed;
+
 pub use archives::ArchiveInfo;
-pub use journal::{OperationEvent, OperationQuery};
+pub use events::OperationEvent;
+pub use journal::OperationQuery;
+pub use once::Once;
 pub use read::{ReleaseQuery, Selection};
 pub use request::{ActionRequest, ChartsRequest};
 
@@ -52,6 +62,8 @@ struct Inner {
     /// Woken when an operation is to be run.
     work: Notify,
     queue: Mutex<Vec<OperationId>>,
+    /// Idempotency keys whose request is being taken in.
+    claimed: Mutex<HashSet<String>>,
     progress: mpsc::Sender<Progress>,
     reports: Mutex<Option<mpsc::Receiver<Progress>>>,
 }
@@ -62,9 +74,9 @@ const REPORTS: usize = 256;
 /// An operation that is not over, in memory.
 #[derive(Debug, Clone)]
 struct Live {
+    id: OperationId,
     operation: Arc<Mutex<Operation>>,
-    /// The number of its last event.
-    events: watch::Sender<u64>,
+    feed: Arc<Feed>,
     /// What somebody wants of it.
     wish: watch::Sender<Wish>,
 }
@@ -99,6 +111,7 @@ impl ChartFlows {
                 ended: Mutex::default(),
                 work: Notify::new(),
                 queue: Mutex::default(),
+                claimed: Mutex::default(),
                 progress,
                 reports: Mutex::new(Some(reports)),
             }),

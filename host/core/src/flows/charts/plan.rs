@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     flows::mirror::Entry,
     ports::{Call, Charts, Connection, Facts, Prepared},
-    words::{Fault, Request, Rules, Writes},
+    words::{Fault, FaultReason, Request, Response, Rules, Writes},
 };
 
 /// Rendering and looking into the cluster.
@@ -28,6 +28,8 @@ pub(super) struct Plan {
 #[derive(Debug, Default)]
 pub(super) struct Plans {
     pub(super) all: Vec<Plan>,
+    /// What was wrong with chart or values where no plan could be made, the first time.
+    pub(super) refused: Option<Error>,
 }
 
 impl Plans {
@@ -94,7 +96,9 @@ impl Inner {
         release: &str,
         namespace: &str,
     ) -> Result<Facts, Fault> {
-        let version = connection.request(Request::get("/version")).await?;
+        let version = connection.request(Request::get("/version"));
+        let (version, api_versions) = tokio::try_join!(version, api_versions(connection))?;
+        let version = answered("/version", version)?;
         let version: Value = serde_json::from_slice(&version.body).unwrap_or_default();
         let kube_version = version
             .get("gitVersion")
@@ -108,9 +112,21 @@ impl Inner {
             cluster: entry.cluster.name().to_string(),
             labels: entry.cluster.labels(),
             kube_version: kube_version.to_owned(),
-            api_versions: api_versions(connection).await?,
+            api_versions,
         })
     }
+}
+
+/// A server that fails knows nothing; one that only refuses leaves a fact unknown.
+fn answered(path: &str, answer: Response) -> Result<Response, Fault> {
+    if answer.status < 500 {
+        return Ok(answer);
+    }
+    let message = format!(
+        "the API server answered {path} with status {}",
+        answer.status
+    );
+    Err(Fault::new(FaultReason::Protocol, message))
 }
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
@@ -118,10 +134,14 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 /// `group/version` and `group/version/Kind` of everything a cluster serves, sorted.
 async fn api_versions(connection: &dyn Connection) -> Result<Vec<String>, Fault> {
     let mut out = std::collections::BTreeSet::new();
-    for path in ["/api", "/apis"] {
+    let ask = |path: &str| {
         let mut request = Request::get(path);
         request.accept = Some(AGGREGATED.into());
-        let answer = connection.request(request).await?;
+        connection.request(request)
+    };
+    let (core, groups) = tokio::try_join!(ask("/api"), ask("/apis"))?;
+    for (path, answer) in [("/api", core), ("/apis", groups)] {
+        let answer = answered(path, answer)?;
         let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let is_aggregated = document.get("items").is_some();
         if is_aggregated {

@@ -125,7 +125,12 @@ impl ChartFlows {
         .await
     }
 
-    async fn each<F>(&self, caller: &Caller, selection: &Selection, ask: F) -> Result<Value>
+    pub(super) async fn each<F>(
+        &self,
+        caller: &Caller,
+        selection: &Selection,
+        ask: F,
+    ) -> Result<Value>
     where
         F: Fn(
             Arc<Inner>,

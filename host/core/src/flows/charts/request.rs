@@ -167,9 +167,13 @@ pub struct Strategy {
     /// Default 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_parallel: Option<u32>,
-    /// More failures than this and `onFailure` acts on the whole. Default 0.
+    /// More failures than this and `onFailure` acts on the whole. Default 0. Clusters that could not even be looked at
+    /// count before anything is begun when it is given, else when the others of their wave have been begun.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_failures: Option<Amount>,
+    /// For the whole: after so many seconds no further target is begun, and what is under way has to end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_seconds: Option<u64>,
     /// Default stop.
     pub on_failure: OnFailure,
 }
@@ -392,6 +396,13 @@ fn check_common(targets: &Targets, options: &Options, strategy: &Strategy) -> Re
         .is_some_and(|n| !(1..=1_000).contains(&n))
     {
         problems.push(FieldError::new("strategy.maxParallel", "must be 1 to 1000"));
+    }
+    if strategy
+        .deadline_seconds
+        .is_some_and(|s| !(1..=604_800).contains(&s))
+    {
+        let message = "must be 1 to 604800, a week";
+        problems.push(FieldError::new("strategy.deadlineSeconds", message));
     }
     if let Some(amount) = &strategy.max_failures {
         collect(

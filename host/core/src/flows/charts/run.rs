@@ -4,38 +4,44 @@
 //! found again from the cluster: the backend recognises the operation's own work, so a target that
 //! was begun before a crash is simply asked again.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     Inner, Live, Wish,
     journal::{Sealed, sealed_id, verdict},
-    plan::reason_of,
-    request::{OnFailure, Strategy},
+    request::{OnFailure, Wave},
 };
 use crate::{
     error::{Error, Result},
-    flows::{health::one_line, mirror::Entry},
-    ports::{Call, Charts, Facts, Outcome},
-    words::{
-        Operation, OperationId, OperationKind, OperationState, SlotName, Target, TargetState,
-        Writes,
-    },
+    flows::health::one_line,
+    ports::Charts,
+    words::{Operation, OperationId, OperationState, SlotName, Target, TargetState},
 };
 
-/// Targets prepared, and by default applied, at once.
-pub(super) const PARALLEL: usize = 10;
+/// Targets applied at once by default.
+const PARALLEL: usize = 10;
 /// A target's, where the request gives none.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(300);
-/// A target's call may take this much longer than what its backend was told.
-const SLACK: Duration = Duration::from_secs(30);
+
+/// One operation while it runs.
+pub(super) struct Course<'a> {
+    pub(super) inner: &'a Inner,
+    pub(super) live: &'a Live,
+    pub(super) backend: Arc<dyn Charts>,
+    pub(super) sealed: Sealed,
+    /// More failures than this end it, where it does not go on whatever fails.
+    allowed: usize,
+    /// Unix milliseconds.
+    ends_ms: Option<u64>,
+}
 
 impl Inner {
     pub(super) async fn run(&self, id: &OperationId) {
         let Some(live) = self.live(id) else { return };
-        if let Err(error) = self.run_waves(id, &live).await {
+        if let Err(error) = self.run_waves(&live).await {
             tracing::error!(operation = %id, %error, "the operation ended early");
             let message = one_line(&error.to_string());
             live.change(|o| {
@@ -51,21 +57,23 @@ impl Inner {
             });
         }
         let is_cancelled = *live.wish.borrow() == Wish::Cancel;
-        let done = live.change(|o| {
-            o.state = verdict(o, is_cancelled);
-            o.finished_ms = Some(self.world.now_ms());
-        });
+        let mut done = live.snapshot();
+        done.state = verdict(&done, is_cancelled);
+        done.finished_ms = Some(self.world.now_ms());
         // The record first: a crash in between leaves a sealed part that nobody asks for.
         while let Err(error) = self.save(&done).await {
             tracing::warn!(operation = %id, %error, "the end could not be journaled; trying again");
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        self.event(
-            &live,
-            "operation",
-            json!({ "state": done.state, "plans": done.plans }),
-        )
-        .await;
+        // Whoever sees that it is over may begin the next one: from here on it holds nothing.
+        live.change(|o| o.clone_from(&done));
+        let said = json!({ "state": done.state, "plans": done.plans });
+        self.event(&live, "operation", said).await;
+        self.documents.audit(json!({
+            "time": crate::flows::health::rfc3339(self.world.now_ms()), "who": done.requested_by,
+            "verb": done.kind, "kind": "release", "name": done.release,
+            "operation": done.id, "outcome": done.state,
+        }));
         if let Err(error) = self.vault.erase(&sealed_id(id)).await {
             tracing::warn!(operation = %id, %error, "the sealed part could not be erased");
         }
@@ -74,384 +82,189 @@ impl Inner {
         super::count(&mut ended, &done);
     }
 
-    async fn run_waves(&self, id: &OperationId, live: &Live) -> Result<()> {
-        let sealed = self.open_sealed(id).await?;
+    async fn run_waves(&self, live: &Live) -> Result<()> {
+        let sealed = self.open_sealed(&live.id).await?;
         let slot = sealed.slot()?;
         let backend = self
             .backends
             .get(&slot)
             .cloned()
             .ok_or_else(|| no_backend(&slot))?;
-        let running = live.change(|o| {
-            if o.state == OperationState::Pending {
-                o.state = OperationState::Running;
-            }
-        });
-        self.save(&running).await?;
-        self.event(live, "operation", json!({ "state": running.state }))
-            .await;
         let strategy = &sealed.strategy;
-        let total = running.targets.len();
         let allowed = match &strategy.max_failures {
-            Some(amount) => amount.of(total, "strategy.maxFailures")?,
+            Some(amount) => amount.of(live.with(|o| o.targets.len()), "strategy.maxFailures")?,
             None => 0,
         };
-        let last_wave = running.targets.iter().map(|t| t.wave).max().unwrap_or(0);
-        let parallel = strategy.max_parallel.map_or(PARALLEL, |n| n as usize);
-        for wave in 0..=last_wave {
-            let rows: Vec<usize> = (0..total)
-                .filter(|i| {
-                    live.snapshot().targets.get(*i).is_some_and(|t| {
-                        t.wave == wave
-                            && matches!(t.state, TargetState::Pending | TargetState::Running)
-                    })
-                })
-                .collect();
-            stream::iter(rows)
-                .map(|row| {
-                    let (backend, sealed) = (backend.clone(), &sealed);
-                    async move {
-                        if !self.is_over(live, strategy, allowed) {
-                            self.run_target(live, backend.as_ref(), sealed, row).await?;
-                        }
-                        Ok::<_, Error>(())
-                    }
-                })
-                .buffer_unordered(parallel)
-                .collect::<Vec<_>>()
-                .await
-                .into_iter()
-                .collect::<Result<Vec<_>>>()?;
-            if self.is_over(live, strategy, allowed) {
+        let deadline = strategy.deadline_seconds.map(|s| s.saturating_mul(1000));
+        let ends_ms = deadline.map(|ms| live.with(|o| o.created_ms).saturating_add(ms));
+        let course = Course {
+            inner: self,
+            live,
+            backend,
+            sealed,
+            allowed,
+            ends_ms,
+        };
+        course.go().await
+    }
+}
+
+impl Course<'_> {
+    async fn go(&self) -> Result<()> {
+        let was_paused = self.live.with(|o| o.state == OperationState::Paused);
+        if self.live.with(|o| o.state == OperationState::Pending) {
+            self.enter(OperationState::Running, 0).await?;
+        }
+        let strategy = &self.sealed.strategy;
+        let first = self.live.with(|o| o.wave);
+        let last = self
+            .live
+            .with(|o| o.targets.iter().map(|t| t.wave).max())
+            .unwrap_or(0);
+        for wave in first..=last {
+            // A wave that nobody is in is not waited after.
+            let is_empty = self
+                .live
+                .with(|o| !o.targets.iter().any(|t| t.wave == wave));
+            if is_empty {
+                continue;
+            }
+            self.wave(wave).await?;
+            if wave == last || self.over().is_some() {
                 break;
             }
-            if let Some(pause) = strategy
-                .waves
-                .get(wave as usize)
-                .filter(|_| wave < last_wave)
-            {
-                self.pause(live, pause.manual, pause.pause_seconds).await?;
+            let pause = strategy.waves.get(wave as usize);
+            if let Some(pause) = pause.filter(|p| p.manual || p.pause_seconds.is_some()) {
+                self.pause(pause, wave, was_paused && wave == first).await?;
+            }
+            if *self.live.wish.borrow() != Wish::Cancel {
+                self.enter(OperationState::Running, wave + 1).await?;
             }
         }
-        let failures = failures(&live.snapshot());
-        if strategy.on_failure == OnFailure::RollbackAll && failures > allowed {
-            self.roll_back_all(live, backend.as_ref(), &sealed).await?;
+        let too_many = self.live.with(failures) > self.allowed;
+        if strategy.on_failure == OnFailure::RollbackAll && too_many {
+            self.roll_back_all().await?;
         }
-        let skipped = live.change(|o| {
-            for target in o
-                .targets
-                .iter_mut()
-                .filter(|t| t.state == TargetState::Pending)
-            {
+        let (reason, message) = self.over().unwrap_or((
+            "Stopped",
+            "the operation ended before its turn came".to_owned(),
+        ));
+        self.live.change(|o| {
+            let left = o.targets.iter_mut();
+            for target in left.filter(|t| t.state == TargetState::Pending) {
                 target.state = TargetState::Skipped;
-            }
-        });
-        self.save(&skipped).await
-    }
-
-    fn is_over(&self, live: &Live, strategy: &Strategy, allowed: usize) -> bool {
-        let is_cancelled = *live.wish.borrow() == Wish::Cancel;
-        let goes_on = matches!(
-            strategy.on_failure,
-            OnFailure::Continue | OnFailure::Rollback
-        ) && strategy.max_failures.is_none();
-        is_cancelled || (!goes_on && failures(&live.snapshot()) > allowed)
-    }
-
-    async fn pause(&self, live: &Live, is_manual: bool, seconds: Option<u64>) -> Result<()> {
-        if !is_manual && seconds.is_none() {
-            return Ok(());
-        }
-        let mut wish = live.wish.subscribe();
-        let paused = live.change(|o| o.state = OperationState::Paused);
-        self.save(&paused).await?;
-        self.event(
-            live,
-            "operation",
-            json!({ "state": "paused", "manual": is_manual }),
-        )
-        .await;
-        let told = async {
-            // An error means that the process ends.
-            let _ = wish.wait_for(|w| *w != Wish::GoOn).await;
-        };
-        if is_manual {
-            told.await;
-        } else {
-            let wait = Duration::from_secs(seconds.unwrap_or(0));
-            let _ = tokio::time::timeout(wait, told).await;
-        }
-        if *live.wish.borrow() == Wish::Cancel {
-            return Ok(());
-        }
-        live.wish.send_replace(Wish::GoOn);
-        let running = live.change(|o| o.state = OperationState::Running);
-        self.save(&running).await?;
-        self.event(live, "operation", json!({ "state": "running" }))
-            .await;
-        Ok(())
-    }
-
-    async fn run_target(
-        &self,
-        live: &Live,
-        backend: &dyn Charts,
-        sealed: &Sealed,
-        row: usize,
-    ) -> Result<()> {
-        let operation = live.snapshot();
-        let Some(target) = operation.targets.get(row).cloned() else {
-            return Ok(());
-        };
-        let entry = self
-            .clusters
-            .mirror()
-            .get(&target.cluster)
-            .filter(|e| e.uid == target.uid);
-        let Some(entry) = entry else {
-            let state = if target.started_ms.is_some() {
-                TargetState::Unknown
-            } else {
-                TargetState::Skipped
-            };
-            return self
-                .ended(
-                    live,
-                    row,
-                    state,
-                    Some(("ClusterDeleted", "the cluster was deleted".into())),
-                    None,
-                )
-                .await;
-        };
-        let started = live.change(|o| {
-            if let Some(target) = o.targets.get_mut(row) {
-                target.state = TargetState::Running;
-                target.started_ms.get_or_insert(self.world.now_ms());
-            }
-        });
-        // Durable before the first write: after a crash nobody takes this target for untouched.
-        self.save(&started).await?;
-        self.event(
-            live,
-            "target",
-            json!({ "cluster": target.cluster, "state": "running" }),
-        )
-        .await;
-        let outcome = self
-            .apply_to(&entry, &operation, backend, sealed, row)
-            .await;
-        match outcome {
-            Ok(outcome) => {
-                let state = if outcome.is_changed {
-                    TargetState::Succeeded
-                } else {
-                    TargetState::Unchanged
-                };
-                self.ended(live, row, state, None, Some(outcome.release.revision))
-                    .await
-            }
-            Err((reason, message)) => {
-                self.ended(
-                    live,
-                    row,
-                    TargetState::Failed,
-                    Some((&reason, message)),
-                    None,
-                )
-                .await?;
-                if sealed.strategy.on_failure == OnFailure::Rollback {
-                    self.roll_back(live, backend, sealed, row).await?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    async fn apply_to(
-        &self,
-        entry: &Entry,
-        operation: &Operation,
-        backend: &dyn Charts,
-        sealed: &Sealed,
-        row: usize,
-    ) -> Result<Outcome, (String, String)> {
-        let of = |error: Error| (reason_of(&error).to_owned(), one_line(&error.to_string()));
-        let connection = self
-            .connect(entry, Writes::All)
-            .await
-            .map_err(|fault| (fault.reason.reason().to_owned(), one_line(&fault.message)))?;
-        let facts = Facts {
-            release: operation.release.clone(),
-            namespace: operation.namespace.clone(),
-            action: sealed.actions.get(row).cloned().unwrap_or_default(),
-            cluster: entry.cluster.name().to_string(),
-            labels: entry.cluster.labels(),
-            ..Facts::default()
-        };
-        let timeout = sealed
-            .options
-            .timeout_seconds
-            .map_or(TIMEOUT, Duration::from_secs);
-        let mut options = serde_json::to_value(&sealed.options).unwrap_or_default();
-        if let Value::Object(map) = &mut options {
-            map.remove("timeoutSeconds");
-            map.insert(
-                "timeoutMs".into(),
-                u64::try_from(timeout.as_millis())
-                    .unwrap_or(u64::MAX)
-                    .into(),
-            );
-        }
-        let options = options.to_string();
-        let mut call = Call::background().within(timeout + SLACK);
-        call.operation = Some(operation.id.clone());
-        let plan = sealed.plan(row).map_err(of)?;
-        let done = match (operation.kind, plan) {
-            (OperationKind::Install, Some(plan)) => {
-                backend
-                    .install(call, connection, facts, plan, &options)
-                    .await
-            }
-            (OperationKind::Upgrade, Some(plan)) => {
-                backend
-                    .upgrade(call, connection, facts, plan, &options)
-                    .await
-            }
-            (OperationKind::Rollback, _) => {
-                let revision = Some(sealed.to_revision).filter(|r| *r > 0);
-                backend
-                    .rollback(call, connection, facts, revision, &options)
-                    .await
-            }
-            (OperationKind::Uninstall, _) => {
-                backend.uninstall(call, connection, facts, &options).await
-            }
-            (OperationKind::Test, _) => backend.run_tests(call, connection, facts, &options).await,
-            (kind, _) => Err(Error::Internal(format!(
-                "an operation of kind {kind:?} has no plan"
-            ))),
-        };
-        done.map_err(of)
-    }
-
-    async fn ended(
-        &self,
-        live: &Live,
-        row: usize,
-        state: TargetState,
-        problem: Option<(&str, String)>,
-        revision: Option<u32>,
-    ) -> Result<()> {
-        let now = self.world.now_ms();
-        let changed = live.change(|o| {
-            if let Some(target) = o.targets.get_mut(row) {
-                target.state = state;
-                target.revision = revision.or(target.revision);
-                target.duration_ms = target.started_ms.map(|s| now.saturating_sub(s));
-                if let Some((reason, message)) = &problem {
-                    (target.reason, target.message) =
-                        (Some((*reason).to_owned()), Some(message.clone()));
+                // What was wrong with it before its turn is the better reason.
+                if target.reason.is_none() {
+                    target.reason = Some(reason.to_owned());
+                    target.message = Some(message.clone());
                 }
             }
         });
-        self.save(&changed).await?;
-        if let Some(target) = changed.targets.get(row) {
-            self.event(
-                live,
-                "target",
-                serde_json::to_value(target).unwrap_or_default(),
-            )
-            .await;
-        }
+        self.inner.save(&self.live.snapshot()).await
+    }
+
+    /// A state of the whole, journaled when this returns.
+    async fn enter(&self, state: OperationState, wave: u32) -> Result<()> {
+        self.live.change(|o| (o.state, o.wave) = (state, wave));
+        self.inner.save(&self.live.snapshot()).await?;
+        let said = json!({ "state": state, "wave": wave });
+        self.inner.event(self.live, "operation", said).await;
         Ok(())
     }
 
-    /// Back to what a cluster had before this operation; what it did not have is uninstalled.
-    async fn roll_back(
-        &self,
-        live: &Live,
-        backend: &dyn Charts,
-        sealed: &Sealed,
-        row: usize,
-    ) -> Result<()> {
-        let operation = live.snapshot();
-        let Some(target) = operation.targets.get(row).cloned() else {
-            return Ok(());
-        };
-        let kind = if target.revision_before.is_some() {
-            OperationKind::Rollback
-        } else {
-            OperationKind::Uninstall
-        };
-        let entry = self
-            .clusters
-            .mirror()
-            .get(&target.cluster)
-            .filter(|e| e.uid == target.uid);
-        let Some(entry) = entry else { return Ok(()) };
-        let undo = Operation { kind, ..operation };
-        let sealed = Sealed {
-            slot: sealed.slot.clone(),
-            actions: sealed.actions.clone(),
-            options: sealed.options.clone(),
-            to_revision: target.revision_before.unwrap_or(0),
-            ..Sealed::default()
-        };
-        match self.apply_to(&entry, &undo, backend, &sealed, row).await {
-            Ok(_) => {
-                self.ended(live, row, TargetState::RolledBack, None, None)
-                    .await
-            }
-            Err((reason, message)) => {
-                let message = format!(
-                    "{}; going back failed too: {message}",
-                    target.message.unwrap_or_default()
-                );
-                self.ended(
-                    live,
-                    row,
-                    TargetState::Failed,
-                    Some((&reason, message)),
-                    None,
-                )
-                .await
-            }
-        }
-    }
-
-    async fn roll_back_all(
-        &self,
-        live: &Live,
-        backend: &dyn Charts,
-        sealed: &Sealed,
-    ) -> Result<()> {
-        let rows: Vec<usize> = {
-            let operation = live.snapshot();
-            let changed = |t: &Target| {
-                t.state == TargetState::Succeeded
-                    || (t.state == TargetState::Failed && t.started_ms.is_some())
-            };
-            (0..operation.targets.len())
-                .filter(|i| operation.targets.get(*i).is_some_and(changed))
+    async fn wave(&self, wave: u32) -> Result<()> {
+        let strategy = &self.sealed.strategy;
+        let is_open = |t: &Target| matches!(t.state, TargetState::Pending | TargetState::Running);
+        let mut rows: Vec<(bool, usize)> = self.live.with(|o| {
+            let rows = o.targets.iter().enumerate();
+            rows.filter(|(_, t)| t.wave == wave && is_open(t))
+                .map(|(row, t)| (t.reason.is_some(), row))
                 .collect()
-        };
+        });
+        // A bound that was asked for is kept before anything is begun; without one, a cluster that could not even be
+        // looked at does not keep the others of its wave from theirs.
+        let are_first = strategy.max_failures.is_some();
+        rows.sort_by_key(|(is_bad, row)| (*is_bad != are_first, *row));
+        let parallel = strategy.max_parallel.map_or(PARALLEL, |n| n as usize);
         stream::iter(rows)
-            .map(|row| self.roll_back(live, backend, sealed, row))
-            .buffer_unordered(PARALLEL)
+            .map(|(_, row)| async move {
+                if self.over().is_none() {
+                    self.target(row).await?;
+                }
+                Ok::<_, Error>(())
+            })
+            .buffer_unordered(parallel)
             .collect::<Vec<_>>()
             .await
             .into_iter()
             .collect()
     }
+
+    /// Why no further target is begun; none while there is no reason.
+    pub(super) fn over(&self) -> Option<(&'static str, String)> {
+        let strategy = &self.sealed.strategy;
+        if *self.live.wish.borrow() == Wish::Cancel {
+            return Some(("Cancelled", "the operation was cancelled".into()));
+        }
+        if self
+            .ends_ms
+            .is_some_and(|end| self.inner.world.now_ms() >= end)
+        {
+            return Some((
+                "DeadlineExceeded",
+                "the time of the whole operation is over".into(),
+            ));
+        }
+        let goes_on = matches!(
+            strategy.on_failure,
+            OnFailure::Continue | OnFailure::Rollback
+        ) && strategy.max_failures.is_none();
+        let failures = self.live.with(failures);
+        (!goes_on && failures > self.allowed).then(|| {
+            let allowed = self.allowed;
+            let message = format!("{failures} of the clusters failed, {allowed} were allowed to");
+            ("Stopped", message)
+        })
+    }
+
+    /// The time that is left of the whole, at most `wanted`.
+    pub(super) fn within(&self, wanted: Duration) -> Duration {
+        let now = self.inner.world.now_ms();
+        let left = self.ends_ms.map(|end| end.saturating_sub(now));
+        left.map_or(wanted, |ms| wanted.min(Duration::from_millis(ms)))
+    }
+
+    async fn pause(&self, pause: &Wave, wave: u32, was_paused: bool) -> Result<()> {
+        let mut wish = self.live.wish.subscribe();
+        if !was_paused {
+            self.enter(OperationState::Paused, wave).await?;
+        }
+        let told = async {
+            // An error means that the process ends.
+            let _ = wish.wait_for(|w| *w != Wish::GoOn).await;
+        };
+        let longest = match pause.pause_seconds {
+            Some(seconds) if !pause.manual => Duration::from_secs(seconds),
+            // The longest that an operation may last at all.
+            _ => Duration::from_secs(604_800),
+        };
+        let _ = tokio::time::timeout(self.within(longest), told).await;
+        if *self.live.wish.borrow() == Wish::Resume {
+            self.live.wish.send_replace(Wish::GoOn);
+        }
+        Ok(())
+    }
 }
 
+/// Rows that count against `maxFailures`; one that was rolled back had failed, or is undone because others had.
 fn failures(operation: &Operation) -> usize {
-    operation
-        .targets
-        .iter()
-        .filter(|t| matches!(t.state, TargetState::Failed | TargetState::Unknown))
-        .count()
+    let has_failed = |t: &&Target| {
+        matches!(
+            t.state,
+            TargetState::Failed | TargetState::Unknown | TargetState::RolledBack
+        )
+    };
+    operation.targets.iter().filter(has_failed).count()
 }
 
 fn no_backend(slot: &SlotName) -> Error {

@@ -1,0 +1,434 @@
+//! One target of an operation: begun, changed, and what became of it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    plan::reason_of,
+    prepare::options_json,
+    request::OnFailure,
+    run::{Course, TIMEOUT},
+};
+use crate::{
+    error::{Error, Result},
+    flows::{health::one_line, mirror::Entry},
+    ports::{Call, Connection, Facts, Outcome, Release},
+    words::{
+        Fault, LineStream, Mapping, Method, OperationKind, Refusal, Request, Response, Target,
+        TargetState, Writes,
+    },
+};
+
+/// A target's call may take this much longer than what its backend was told.
+const SLACK: Duration = Duration::from_secs(30);
+/// A look at what is there takes a request or two.
+const LOOK: Duration = Duration::from_secs(15);
+/// A member that went away in the middle of a change is waited for so long: an API server restarts in seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at such a member.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Clusters taken back at once.
+const BACK_AT_ONCE: usize = 10;
+
+/// A reason and one line for people.
+type Problem = (String, String);
+
+/// What is to be done to a target.
+#[derive(Debug, Clone, Copy)]
+struct Deed {
+    kind: OperationKind,
+    to_revision: u32,
+    /// Revisions of this operation up to this one are of an earlier deed.
+    after: u32,
+}
+
+/// What a cluster says about a change that was cut off.
+enum Found {
+    /// This operation made no revision there.
+    Nothing,
+    /// The release is not there.
+    Gone,
+    /// The operation's newest revision.
+    Own(Box<Release>),
+}
+
+/// A connection that remembers whether anything was asked to change.
+#[derive(Debug)]
+struct Watched {
+    inner: Arc<dyn Connection>,
+    has_written: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Connection for Watched {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    async fn request(&self, request: Request) -> Result<Response, Fault> {
+        if request.method != Method::Get {
+            self.has_written.store(true, Ordering::Relaxed);
+        }
+        self.inner.request(request).await
+    }
+
+    async fn lines(&self, request: Request) -> Result<LineStream, Refusal> {
+        self.inner.lines(request).await
+    }
+
+    async fn mapping(
+        &self,
+        group: &str,
+        version: &str,
+        kind: &str,
+    ) -> Result<Option<Mapping>, Fault> {
+        self.inner.mapping(group, version, kind).await
+    }
+}
+
+fn of(error: &Error) -> Problem {
+    (reason_of(error).to_owned(), one_line(&error.to_string()))
+}
+
+fn of_fault(fault: Fault) -> Problem {
+    (fault.reason.reason().to_owned(), one_line(&fault.message))
+}
+
+/// Whether a reason says for certain that the change ended, and how.
+fn is_definite(reason: &str) -> bool {
+    const DEFINITE: [&str; 9] = [
+        "Invalid",
+        "NotFound",
+        "AlreadyExists",
+        "Conflict",
+        "Expired",
+        "Forbidden",
+        "TooLarge",
+        "Unsupported",
+        "NoPlugin",
+    ];
+    DEFINITE.contains(&reason)
+}
+
+/// The problem, and what it leaves behind.
+fn left((reason, message): Problem, found: &Found) -> Problem {
+    let message = match found {
+        Found::Own(own) if own.status.starts_with("pending-") => format!(
+            "{message}; revision {} is left {}: a change with force clears it",
+            own.revision, own.status
+        ),
+        _ => message,
+    };
+    (reason, message)
+}
+
+impl Course<'_> {
+    fn entry(&self, target: &Target) -> Option<Arc<Entry>> {
+        let entry = self.inner.clusters.mirror().get(&target.cluster);
+        entry.filter(|e| e.uid == target.uid)
+    }
+
+    /// Begins a target, or goes on with it, and ends it.
+    pub(super) async fn target(&self, row: usize) -> Result<()> {
+        let Some(target) = self.live.with(|o| o.targets.get(row).cloned()) else {
+            return Ok(());
+        };
+        let was_begun = target.started_ms.is_some();
+        if let (false, Some(reason)) = (was_begun, target.reason.clone()) {
+            let problem = (reason, target.message.unwrap_or_default());
+            return self
+                .ended(row, TargetState::Failed, Some(problem), None)
+                .await;
+        }
+        let Some(entry) = self.entry(&target) else {
+            let state = if was_begun {
+                TargetState::Unknown
+            } else {
+                TargetState::Skipped
+            };
+            let problem = ("ClusterDeleted".into(), "the cluster was deleted".into());
+            return self.ended(row, state, Some(problem), None).await;
+        };
+        let now = self.inner.world.now_ms();
+        self.live.change(|o| {
+            if let Some(target) = o.targets.get_mut(row) {
+                target.state = TargetState::Running;
+                target.started_ms.get_or_insert(now);
+            }
+        });
+        // Durable before the first write: after a crash nobody takes this target for untouched.
+        self.inner.record(self.live, row).await?;
+        let deed = Deed {
+            kind: self.live.with(|o| o.kind),
+            to_revision: self.sealed.to_revision,
+            after: 0,
+        };
+        let (state, problem, revision) = self.see_through(&entry, deed, row, was_begun).await;
+        self.ended(row, state, problem, revision).await?;
+        if state == TargetState::Failed && self.sealed.strategy.on_failure == OnFailure::Rollback {
+            self.roll_back(row).await?;
+        }
+        Ok(())
+    }
+
+    /// Does it; where the connection breaks in the middle, waits for the member and goes on, and where it does not come
+    /// back, says that nobody knows.
+    async fn see_through(
+        &self,
+        entry: &Entry,
+        deed: Deed,
+        row: usize,
+        was_begun: bool,
+    ) -> (TargetState, Option<Problem>, Option<u32>) {
+        let has_written = Arc::new(AtomicBool::new(was_begun));
+        let end = Instant::now() + self.within(PATIENCE);
+        loop {
+            let problem = match self.attempt(entry, deed, row, &has_written).await {
+                Ok(outcome) => {
+                    let state = if outcome.is_changed {
+                        TargetState::Succeeded
+                    } else {
+                        TargetState::Unchanged
+                    };
+                    return (state, None, Some(outcome.release.revision));
+                }
+                Err(problem) => problem,
+            };
+            let is_final = deed.kind == OperationKind::Test || is_definite(&problem.0);
+            if is_final || !has_written.load(Ordering::Relaxed) {
+                return (TargetState::Failed, Some(problem), None);
+            }
+            let found = match self.find_out(entry, row, end).await {
+                Ok(found) => found,
+                Err((_, why)) => {
+                    let message = format!(
+                        "{}; whether the cluster was changed is not known, as it does not answer: {why}",
+                        problem.1
+                    );
+                    return (TargetState::Unknown, Some((problem.0, message)), None);
+                }
+            };
+            match (deed.kind, &found) {
+                (OperationKind::Uninstall, Found::Gone) => {
+                    return (TargetState::Succeeded, None, None);
+                }
+                // Removing goes on where it was cut off, whatever is left.
+                (OperationKind::Uninstall, _) => {}
+                (_, Found::Own(own)) if own.revision > deed.after => match own.status.as_str() {
+                    "deployed" => return (TargetState::Succeeded, None, Some(own.revision)),
+                    // Cut off: the backend recognises what it did, and goes on from there.
+                    status if status.starts_with("pending-") => {}
+                    _ => return (TargetState::Failed, Some(problem), None),
+                },
+                // Nothing of it was written down: it begins anew.
+                _ => {}
+            }
+            if Instant::now() >= end {
+                return (TargetState::Failed, Some(left(problem, &found)), None);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// What the cluster itself says about this operation, asked until it answers or `end` has come.
+    async fn find_out(&self, entry: &Entry, row: usize, end: Instant) -> Result<Found, Problem> {
+        loop {
+            let problem = match self.look(entry, row).await {
+                Ok(found) => return Ok(found),
+                Err(problem) => problem,
+            };
+            if Instant::now() >= end {
+                return Err(problem);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn look(&self, entry: &Entry, row: usize) -> Result<Found, Problem> {
+        let connection = self
+            .inner
+            .connect(entry, Writes::None)
+            .await
+            .map_err(of_fault)?;
+        let call = Call::background().within(LOOK);
+        let history = self
+            .backend
+            .history(call, connection, self.facts(entry, row), 0)
+            .await;
+        match history {
+            Err(Error::NotFound { .. }) => Ok(Found::Gone),
+            Err(error) => Err(of(&error)),
+            Ok(list) => {
+                let id = self.live.id.as_str();
+                let own = list
+                    .into_iter()
+                    .find(|release| release.operation.as_deref() == Some(id));
+                Ok(own.map_or(Found::Nothing, |own| Found::Own(Box::new(own))))
+            }
+        }
+    }
+
+    fn facts(&self, entry: &Entry, row: usize) -> Facts {
+        let (release, namespace) = self.live.with(|o| (o.release.clone(), o.namespace.clone()));
+        Facts {
+            release,
+            namespace,
+            action: self.sealed.actions.get(row).cloned().unwrap_or_default(),
+            cluster: entry.cluster.name().to_string(),
+            labels: entry.cluster.labels(),
+            ..Facts::default()
+        }
+    }
+
+    async fn attempt(
+        &self,
+        entry: &Entry,
+        deed: Deed,
+        row: usize,
+        has_written: &Arc<AtomicBool>,
+    ) -> Result<Outcome, Problem> {
+        let inner = self
+            .inner
+            .connect(entry, Writes::All)
+            .await
+            .map_err(of_fault)?;
+        let connection = Arc::new(Watched {
+            inner,
+            has_written: has_written.clone(),
+        });
+        let facts = self.facts(entry, row);
+        let given = self.sealed.options.timeout_seconds;
+        let timeout = self.within(given.map_or(TIMEOUT, Duration::from_secs));
+        let options = options_json(&self.sealed.options, timeout);
+        let mut call = Call::background().within(self.within(timeout + SLACK));
+        call.operation = Some(self.live.id.clone());
+        let plan = self.sealed.plan(row).map_err(|e| of(&e))?;
+        let backend = &self.backend;
+        let done = match (deed.kind, plan) {
+            (OperationKind::Install, Some(plan)) => {
+                backend
+                    .install(call, connection, facts, plan, &options)
+                    .await
+            }
+            (OperationKind::Upgrade, Some(plan)) => {
+                backend
+                    .upgrade(call, connection, facts, plan, &options)
+                    .await
+            }
+            (OperationKind::Rollback, _) => {
+                let revision = Some(deed.to_revision).filter(|r| *r > 0);
+                backend
+                    .rollback(call, connection, facts, revision, &options)
+                    .await
+            }
+            (OperationKind::Uninstall, _) => {
+                backend.uninstall(call, connection, facts, &options).await
+            }
+            (OperationKind::Test, _) => backend.run_tests(call, connection, facts, &options).await,
+            (kind, _) => Err(Error::Internal(format!(
+                "an operation of kind {kind:?} has no plan"
+            ))),
+        };
+        done.map_err(|error| of(&error))
+    }
+
+    async fn ended(
+        &self,
+        row: usize,
+        state: TargetState,
+        problem: Option<Problem>,
+        revision: Option<u32>,
+    ) -> Result<()> {
+        let now = self.inner.world.now_ms();
+        self.live.change(|o| {
+            if let Some(target) = o.targets.get_mut(row) {
+                target.state = state;
+                target.revision = revision.or(target.revision);
+                target.duration_ms = target.started_ms.map(|s| now.saturating_sub(s));
+                if let Some((reason, message)) = problem {
+                    (target.reason, target.message) = (Some(reason), Some(message));
+                }
+            }
+        });
+        self.inner.record(self.live, row).await
+    }
+
+    /// Back to what a cluster had before this operation; what it did not have is uninstalled. What this operation did
+    /// not change stays as it is, and so does what somebody else has changed since.
+    async fn roll_back(&self, row: usize) -> Result<()> {
+        let Some(target) = self.live.with(|o| o.targets.get(row).cloned()) else {
+            return Ok(());
+        };
+        let Some(entry) = self.entry(&target) else {
+            return Ok(());
+        };
+        let end = Instant::now() + PATIENCE;
+        let was_changed = target.state == TargetState::Succeeded;
+        let after = match self.find_out(&entry, row, end).await {
+            Ok(Found::Own(own)) => own.revision,
+            // A crash after the last step of going back.
+            Ok(Found::Gone) if was_changed => {
+                return self.ended(row, TargetState::RolledBack, None, None).await;
+            }
+            Ok(Found::Gone | Found::Nothing) => return Ok(()),
+            Err(problem) => return self.stays(row, &target, problem).await,
+        };
+        let deed = match target.revision_before {
+            Some(to_revision) => Deed {
+                kind: OperationKind::Rollback,
+                to_revision,
+                after,
+            },
+            None => Deed {
+                kind: OperationKind::Uninstall,
+                to_revision: 0,
+                after,
+            },
+        };
+        let (_, problem, revision) = self.see_through(&entry, deed, row, true).await;
+        match problem {
+            Some(problem) => self.stays(row, &target, problem).await,
+            None => {
+                let state = TargetState::RolledBack;
+                self.ended(row, state, None, revision).await
+            }
+        }
+    }
+
+    /// Going back failed too.
+    async fn stays(&self, row: usize, target: &Target, (reason, why): Problem) -> Result<()> {
+        let before = target.message.clone().unwrap_or_else(|| "changed".into());
+        let message = format!("{before}; going back failed: {why}");
+        self.ended(row, TargetState::Failed, Some((reason, message)), None)
+            .await
+    }
+
+    pub(super) async fn roll_back_all(&self) -> Result<()> {
+        let is_changed = |t: &Target| {
+            t.state == TargetState::Succeeded
+                || (t.state == TargetState::Failed && t.started_ms.is_some())
+        };
+        let rows: Vec<usize> = self.live.with(|o| {
+            let rows = o.targets.iter().enumerate();
+            rows.filter(|(_, t)| is_changed(t))
+                .map(|(row, _)| row)
+                .collect()
+        });
+        stream::iter(rows)
+            .map(|row| self.roll_back(row))
+            .buffer_unordered(BACK_AT_ONCE)
+            .collect::<Vec<_>>()
+            .await
+            .into_iter()
+            .collect()
+    }
+}

@@ -1,0 +1,22 @@
+//! Releases on real clusters: over REST, beside the real `helm`, on many clusters at once, and through faults.
+//!
+//! All tests share a gateway and one full cluster; each has releases of its own names in namespaces of its own. Those
+//! that need more API servers share a few without controllers, and those that kill something start their own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    reason = "what panics here ends one test"
+)]
+
+mod bed;
+mod crash;
+mod fleet;
+mod interop;
+mod looks;
+mod one;
+mod records;
+mod sample;
+mod steps;

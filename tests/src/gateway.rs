@@ -2,23 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
-use optikon_xtask::commands::run::build_gateway;
-use optikon_xtask::folders::Folders;
-use optikon_xtask::plugins;
+use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::built::built;
 use crate::client::Client;
 use crate::process::Process;
 use crate::scratch;
+
+pub use crate::built::{guest, program};
 
 /// The first start compiles every plugin, which takes minutes in a debug build on a loaded machine.
 const START: Duration = Duration::from_secs(300);
@@ -428,77 +427,4 @@ impl Gateway {
         self.running = Some(self.place.start().await?);
         Ok(())
     }
-}
-
-/// The gateway's program, built when it is not.
-///
-/// # Errors
-/// When it does not build.
-pub fn program() -> Result<PathBuf> {
-    Ok(built()?.program.clone())
-}
-
-#[derive(Debug)]
-struct Built {
-    program: PathBuf,
-    plugins: PathBuf,
-}
-
-/// The binary and the plugins: what `OPTIKON_BIN` and `OPTIKON_PLUGINS` name, else built now, once per test process.
-fn built() -> Result<&'static Built> {
-    static BUILT: OnceLock<Result<Built, String>> = OnceLock::new();
-    BUILT
-        .get_or_init(|| build().map_err(|error| format!("{error:#}")))
-        .as_ref()
-        .map_err(|error| anyhow!("{error}"))
-}
-
-fn build() -> Result<Built> {
-    let folders = Folders::here();
-    let given = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    // Processes of one test run take turns.
-    fs::create_dir_all(&folders.target)?;
-    let lock = File::create(folders.target.join("tests-build.lock"))?;
-    lock.lock()?;
-    let program = if let Some(path) = given("OPTIKON_BIN") {
-        PathBuf::from(path)
-    } else {
-        build_gateway(&folders)?;
-        folders.gateway_binary()
-    };
-    let plugins = if let Some(path) = given("OPTIKON_PLUGINS") {
-        PathBuf::from(path)
-    } else {
-        plugins::build_all(&folders)?;
-        folders.plugins()
-    };
-    if !program.is_file() {
-        bail!("there is no gateway at {}", program.display());
-    }
-    Ok(Built { program, plugins })
-}
-
-/// A test guest's component: of the folder `OPTIKON_GUESTS`, else built now, once per test process.
-///
-/// # Errors
-/// When there is none of that name.
-pub fn guest(name: &str) -> Result<PathBuf> {
-    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let folder = FOLDER
-        .get_or_init(|| {
-            if let Some(path) = std::env::var_os("OPTIKON_GUESTS").filter(|path| !path.is_empty()) {
-                return Ok(PathBuf::from(path));
-            }
-            let folders = Folders::here();
-            plugins::build_guests(&folders)
-                .map(|_| folders.guests())
-                .map_err(|error| format!("{error:#}"))
-        })
-        .as_ref()
-        .map_err(|error| anyhow!("{error}"))?;
-    let file = folder.join(format!("{name}.wasm"));
-    if !file.is_file() {
-        bail!("there is no guest {name} in {}", folder.display());
-    }
-    Ok(file)
 }

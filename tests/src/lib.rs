@@ -8,6 +8,7 @@
 )]
 
 pub mod archive;
+mod built;
 pub mod charts;
 pub mod client;
 pub mod cluster;

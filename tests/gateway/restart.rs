@@ -116,13 +116,16 @@ async fn a_backup_taken_under_writes_is_restored_elsewhere() {
         Some(1),
         "a backup is never overwritten"
     );
-    let left = fs::read_dir(own.gateway.data_folder()).unwrap();
-    let names = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert!(
-        !names
-            .into_iter()
-            .any(|name| name.contains("copy") || name.contains("partial"))
-    );
+    wait_for("no copy to be left", PATIENCE, || async {
+        let mut left = fs::read_dir(own.gateway.data_folder())?;
+        let is_clean = left.all(|entry| {
+            let name = entry.map(|e| e.file_name().to_string_lossy().into_owned());
+            name.is_ok_and(|name| !name.contains("copy") && !name.contains("partial"))
+        });
+        Ok(is_clean.then_some(()))
+    })
+    .await
+    .unwrap();
 
     let there = data.to_str().unwrap();
     let restore = [

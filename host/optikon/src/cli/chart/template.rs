@@ -279,12 +279,12 @@ mod tests {
         assert!(asked(&["chart", "--validate"]).is_err());
         assert!(asked(&["chart", "--dependency-update"]).is_err());
         assert!(
-            file("https://example.com/values.yaml")
+            read_file("https://example.com/values.yaml")
                 .unwrap_err()
                 .contains("not fetched")
         );
         assert_eq!(
-            file("/nowhere/values.yaml").unwrap_err(),
+            read_file("/nowhere/values.yaml").unwrap_err(),
             "open /nowhere/values.yaml: no such file or directory"
         );
     }
@@ -302,8 +302,8 @@ mod tests {
             "-a",
             "x/v1,y/v1",
         ]);
-        assert_eq!(flags.values, ["a.yaml", "b.yaml", "-"]);
-        assert_eq!(flags.set, ["-a=1"]);
+        assert_eq!(flags.values.values, ["a.yaml", "b.yaml", "-"]);
+        assert_eq!(flags.values.set, ["-a=1"]);
         assert_eq!(flags.api_versions, ["x/v1", "y/v1"]);
     }
 

@@ -16,10 +16,10 @@ const MAX_FILE_BYTES: u64 = 64 << 20;
 pub(super) struct ValueFlags {
     /// A values file, `-` for standard input; may be given again or hold commas, the last wins.
     #[arg(long, short = 'f', value_name = "FILE", value_delimiter = ',')]
-    values: Vec<String>,
+    pub(super) values: Vec<String>,
     /// A value: key=value, comma-separated.
     #[arg(long, value_name = "K=V", allow_hyphen_values = true)]
-    set: Vec<String>,
+    pub(super) set: Vec<String>,
     /// A value that is always a text.
     #[arg(long, value_name = "K=V", allow_hyphen_values = true)]
     set_string: Vec<String>,

@@ -32,8 +32,8 @@ pub(super) async fn archive(
     Ok((chart, parts.remove(PROV.0)))
 }
 
-/// A request for a release, with the bytes that tell it from another: a document, or the part `request` beside the part `chart` (and
-/// its `prov`), which is kept and named in it.
+/// A request for a release, with the bytes that tell it from another: a document, or the part `request`
+/// beside the part `chart` (and its `prov`), which is kept and named in it.
 pub(super) async fn request(
     gateway: &Gateway,
     caller: &Caller,

@@ -129,6 +129,9 @@ pub(super) struct OrderFlags {
     /// More failures than this end the operation: a count, or a percentage as in `25%`. Default: 0.
     #[arg(long, value_name = "N|P%")]
     max_failures: Option<String>,
+    /// How long the whole operation may take, as in 90s or 1h: no further cluster is begun then.
+    #[arg(long, value_name = "DURATION")]
+    deadline: Option<String>,
     /// What follows a failure. Default: stop.
     #[arg(long, value_enum)]
     on_failure: Option<OnFailure>,
@@ -151,6 +154,9 @@ impl OrderFlags {
                 .parse::<u64>()
                 .map_or_else(|_| Value::from(text.as_str()), Value::from);
             strategy.insert("maxFailures".into(), amount);
+        }
+        if let Some(deadline) = &self.deadline {
+            strategy.insert("deadlineSeconds".into(), seconds(deadline)?.into());
         }
         if let Some(word) = self.on_failure {
             let word = match word {

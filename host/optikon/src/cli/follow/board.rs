@@ -129,13 +129,14 @@ impl Board {
 
     fn operation(&mut self, event: &Value) {
         match text_at(event, "/state").as_str() {
-            "paused" if event.get("manual") == Some(&Value::Bool(true)) => {
-                let id = &self.id;
+            "paused" => {
+                let (id, wave) = (&self.id, event.get("wave").and_then(Value::as_u64));
+                let wave =
+                    wave.map_or_else(String::new, |wave| format!(" after wave {}", wave + 1));
                 self.line(&format!(
-                    "paused; optikon operation resume {id} goes on, optikon operation cancel {id} ends it"
+                    "paused{wave}; optikon operation resume {id} goes on, optikon operation cancel {id} ends it"
                 ));
             }
-            "paused" => self.line("paused before the next wave"),
             "cancelling" => self.line("cancelling: clusters that were begun are finished"),
             _ => {}
         }

@@ -1,13 +1,11 @@
 //! Charts made to hang, to overflow or to fill the memory: each ends in one error.
 
-use std::io::Write;
 use std::rc::Rc;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use helm_chart::{ArchiveLimits, Chart, File};
 use helm_engine::{ChartSource, TemplateArgs, template};
 use helm_functions::{Environment, NativeEnvironment};
+use optikon_tests::tar::{archive, gzip};
 
 fn render(files: &[(&str, String)]) -> String {
     let head = (
@@ -101,34 +99,6 @@ fn a_schema_elsewhere_is_not_fetched() {
         "{\"$ref\": \"https://example.com/schema.json\"}".to_owned(),
     )]);
     assert!(error.contains("lies outside the chart"), "{error}");
-}
-
-/// An archive whose headers are written by hand: name, type, content, PAX records.
-fn archive(entries: &[(&str, u8, &[u8])]) -> Vec<u8> {
-    let mut tar = Vec::new();
-    for (name, kind, data) in entries {
-        let mut header = [0_u8; 512];
-        header[..name.len()].copy_from_slice(name.as_bytes());
-        header[100..107].copy_from_slice(b"0000644");
-        let size = format!("{:011o}", data.len());
-        header[124..135].copy_from_slice(size.as_bytes());
-        header[148..156].fill(b' ');
-        header[156] = *kind;
-        header[257..263].copy_from_slice(b"ustar\0");
-        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-        header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
-        tar.extend_from_slice(&header);
-        tar.extend_from_slice(data);
-        tar.resize(tar.len().next_multiple_of(512), 0);
-    }
-    tar.resize(tar.len() + 1024, 0);
-    pack(&tar)
-}
-
-fn pack(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 const CHART: (&str, u8, &[u8]) = (
@@ -257,6 +227,6 @@ fn broken_archives_end_in_one_error() {
         let _ = Chart::from_archive(&good[..cut], &ArchiveLimits::default());
     }
     assert!(Chart::from_archive(b"", &ArchiveLimits::default()).is_err());
-    assert!(Chart::from_archive(&pack(b"no tar at all"), &ArchiveLimits::default()).is_err());
-    assert!(Chart::from_archive(&pack(b""), &ArchiveLimits::default()).is_err());
+    assert!(Chart::from_archive(&gzip(b"no tar at all"), &ArchiveLimits::default()).is_err());
+    assert!(Chart::from_archive(&gzip(b""), &ArchiveLimits::default()).is_err());
 }

@@ -103,6 +103,35 @@ fn answer<'a>(said: &'a str, command: &str) -> &'a str {
     body.split("\n$ ").next().unwrap()
 }
 
+/// The steps with a release say what the first page shows of them.
+fn assert_releases(said: &str) {
+    let first = |command: &str| -> Vec<Vec<String>> {
+        let rows = answer(said, command).lines().skip(1);
+        let rows = rows.take_while(|row| !row.trim().is_empty());
+        rows.map(|row| row.split_whitespace().map(str::to_owned).collect())
+            .collect()
+    };
+    let both = |rows: Vec<Vec<String>>, place: usize| -> Vec<String> {
+        rows.iter().map(|row| row[place].clone()).collect()
+    };
+    let made = answer(said, "optikon chart install hello");
+    assert!(made.contains("install of hello: succeeded"), "{made}");
+    let listed = first("optikon chart list");
+    assert_eq!(both(listed.clone(), 2), ["edge-1", "edge-2"], "{said}");
+    assert!(listed.iter().all(|row| row[4] == "deployed"), "{said}");
+    let changed = answer(said, "optikon chart upgrade hello");
+    assert!(changed.contains("upgrade of hello: succeeded"), "{changed}");
+    assert_eq!(
+        both(first("optikon chart history hello"), 1),
+        ["2", "1"],
+        "{said}"
+    );
+    let notes = answer(said, "optikon chart get hello notes");
+    assert_eq!(notes.trim(), "3 pods say hello.");
+    let gone = answer(said, "optikon chart delete hello");
+    assert!(gone.contains("uninstall of hello: succeeded"), "{gone}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commands_of_the_first_page_work_as_shown() -> Result<()> {
     let mut demo = Demo::start().await?;
@@ -153,6 +182,7 @@ async fn the_commands_of_the_first_page_work_as_shown() -> Result<()> {
             "the member's token came back"
         );
     }
+    assert_releases(&said);
     demo.process.signal(Signal::INT)?;
     let ended = demo.process.ended(Duration::from_secs(60)).await?;
     assert!(ended.success(), "the demo ended with {ended}");

@@ -21,6 +21,7 @@ mod nodes;
 pub mod ports;
 pub mod process;
 pub mod scratch;
+pub mod tar;
 pub mod testbed;
 mod tiller;
 pub mod wait;

@@ -22,6 +22,16 @@ const COMMANDS: &[(&str, &str, &str)] = &[
         "optikon cluster get edge-1",
     ),
     (
+        "optikon chart install hello examples/quickstart/hello --all --wait",
+        "examples/quickstart/quickstart.sh",
+        "optikon chart install hello \"$chart\" --all --wait",
+    ),
+    (
+        "optikon chart list",
+        "examples/quickstart/quickstart.sh",
+        "optikon chart list",
+    ),
+    (
         "examples/quickstart/quickstart.sh",
         "tests/quickstart/main.rs",
         "quickstart.sh",

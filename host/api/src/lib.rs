@@ -9,6 +9,7 @@ mod handlers;
 mod layers;
 mod listen;
 mod metrics;
+mod multipart;
 mod negotiate;
 mod openapi;
 mod problem;

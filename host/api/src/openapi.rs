@@ -6,7 +6,7 @@ use utoipa::{
 };
 
 use crate::handlers::{
-    archives, audit, charts, clusters, health, operations, plugins, tokens, watch,
+    archives, audit, charts, clusters, health, operations, plugins, repositories, tokens, watch,
 };
 
 #[derive(OpenApi)]
@@ -20,6 +20,7 @@ use crate::handlers::{
         watch::list_or_watch, clusters::create, clusters::read, clusters::replace, clusters::patch,
         clusters::delete, clusters::status, clusters::nodes, clusters::workloads,
         archives::list, archives::create, archives::read, archives::delete,
+        repositories::list, repositories::read, repositories::put, repositories::delete,
         charts::list, charts::install, charts::read, charts::upgrade, charts::uninstall,
         charts::rollback, charts::test, charts::history, charts::manifest, charts::values,
         charts::notes, charts::drift, operations::list, operations::read, operations::events,

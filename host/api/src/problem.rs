@@ -56,7 +56,7 @@ pub(crate) fn status_of(error: &Error) -> StatusCode {
         Error::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Error::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        Error::Plugin(_) => StatusCode::BAD_GATEWAY,
+        Error::Plugin(_) | Error::Source(_) => StatusCode::BAD_GATEWAY,
         Error::Unavailable { .. } | Error::NoPlugin { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Error::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
     }

@@ -10,7 +10,8 @@ use optikon_core::{Error, words::Role};
 
 use crate::{
     handlers::{
-        archives, audit, charts, clusters, docs, health, operations, plugins, tokens, watch,
+        archives, audit, charts, clusters, docs, health, operations, plugins, repositories, tokens,
+        watch,
     },
     layers,
     problem::Problem,
@@ -53,6 +54,10 @@ pub const ENDPOINTS: &[(Method, &str, Access)] = &[
     (Method::POST, "/archives", From(Operator)),
     (Method::GET, "/archives/{digest}", From(Viewer)),
     (Method::DELETE, "/archives/{digest}", From(Operator)),
+    (Method::GET, "/repositories", From(Viewer)),
+    (Method::GET, "/repositories/{name}", From(Viewer)),
+    (Method::PUT, "/repositories/{name}", From(Operator)),
+    (Method::DELETE, "/repositories/{name}", From(Operator)),
     (Method::GET, "/charts", From(Viewer)),
     (Method::POST, "/charts", From(Operator)),
     (Method::GET, "/charts/{release}", From(Viewer)),
@@ -128,6 +133,17 @@ pub fn router(gateway: Gateway) -> Router {
             get(archives::read)
                 .delete(archives::delete)
                 .fallback(|| only("GET, HEAD, DELETE")),
+        )
+        .route(
+            "/repositories",
+            get(repositories::list).fallback(|| only(GET)),
+        )
+        .route(
+            "/repositories/{name}",
+            get(repositories::read)
+                .put(repositories::put)
+                .delete(repositories::delete)
+                .fallback(|| only("GET, HEAD, PUT, DELETE")),
         )
         .route(
             "/charts",

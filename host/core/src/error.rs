@@ -104,6 +104,9 @@ pub enum Error {
     /// The thing behind the port cannot do this at all.
     #[error("{0}")]
     Unsupported(String),
+    /// A repository or registry, asked on a caller's behalf, failed or answered nonsense.
+    #[error("{0}")]
+    Source(String),
     /// No plugin fills the slot.
     #[error("no plugin serves the slot \"{slot}\": {message}")]
     NoPlugin {
@@ -159,6 +162,7 @@ impl Error {
             Self::Unavailable { .. } => "unavailable",
             Self::Timeout(_) => "timeout",
             Self::Unsupported(_) => "unsupported",
+            Self::Source(_) => "source-failed",
             Self::NoPlugin { .. } => "no-plugin",
             Self::Plugin(_) => "plugin-failed",
             Self::Internal(_) => "internal",

@@ -33,7 +33,13 @@ enum Command {
     /// Registered clusters.
     Cluster(cli::cluster::ClusterArgs),
     /// Charts and their releases.
-    Chart(cli::chart::ChartArgs),
+    Chart(Box<cli::chart::ChartArgs>),
+    /// Operations: what runs, what ran.
+    Operation(cli::operation::OperationArgs),
+    /// Chart archives that the gateway keeps.
+    Archive(cli::archive::ArchiveArgs),
+    /// Chart repositories and registries.
+    Repo(cli::repo::RepoArgs),
     /// Slots and plugin files.
     Plugin(cli::plugin::PluginArgs),
     /// Access tokens of the gateway.
@@ -98,7 +104,10 @@ impl Args {
             } => cli::config::check(config.as_deref(), plugins_dir.as_deref()).await,
             Command::Store(args) => cli::store::run(args).await,
             Command::Cluster(args) => cli::cluster::run(args).await,
-            Command::Chart(args) => cli::chart::run(args).await,
+            Command::Chart(args) => cli::chart::run(*args).await,
+            Command::Operation(args) => cli::operation::run(args).await,
+            Command::Archive(args) => cli::archive::run(args).await,
+            Command::Repo(args) => cli::repo::run(args).await,
             Command::Plugin(args) => cli::plugin::run(args).await,
             Command::Token(args) => cli::token::run(args).await,
             Command::Kubeconfig(args) => cli::kubeconfig::run(&args),
@@ -109,5 +118,15 @@ impl Args {
                 Ok(ExitCode::SUCCESS)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_and_flag_goes_together() {
+        Args::command().debug_assert();
     }
 }

@@ -12,6 +12,7 @@
 //! | `breaker` `budget` | leaving a dead member alone, and not flooding a living one |
 //! | `message` `body` `echo` | headers and bodies that cross, within caps; a reply that repeats the credential does not |
 //! | `discovery` | where objects of a kind live |
+//! | `fetch` | plain reads for charts, redirects included |
 //! | `fault` `clock` | why it failed, and in which phase |
 //!
 //! # Why not kube's client?
@@ -40,6 +41,7 @@ mod dial;
 mod discovery;
 mod echo;
 mod fault;
+mod fetch;
 mod message;
 mod path;
 mod policy;

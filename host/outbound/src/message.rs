@@ -15,7 +15,7 @@ use crate::{
 
 const MAX_ACCEPT_BYTES: usize = 1024;
 const MAX_CONTENT_TYPE_BYTES: usize = 256;
-const USER_AGENT: &str = concat!("optikon/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("optikon/", env!("CARGO_PKG_VERSION"));
 
 /// Response headers that are passed on. `Content-Length` is not: the body may have been decompressed.
 const PASSED_ON: [&str; 8] = [
@@ -113,19 +113,14 @@ impl Prepared {
     }
 }
 
-fn header_value(text: &str, max_bytes: usize) -> Option<HeaderValue> {
+pub(crate) fn header_value(text: &str, max_bytes: usize) -> Option<HeaderValue> {
     let is_fine = (1..=max_bytes).contains(&text.len())
         && text.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
     HeaderValue::from_str(text).ok().filter(|_| is_fine)
 }
 
-/// Looks at an answer's head: its size, redirects, and whether our credential was refused.
-pub(crate) fn check_head(
-    status: StatusCode,
-    headers: &HeaderMap,
-    header_bytes: usize,
-    has_credential: bool,
-) -> Result<(), Fault> {
+/// Whether an answer's head is within its cap.
+pub(crate) fn check_head_size(headers: &HeaderMap, header_bytes: usize) -> Result<(), Fault> {
     let size: usize = headers
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
@@ -136,6 +131,17 @@ pub(crate) fn check_head(
             format!("the response head is larger than {header_bytes} bytes"),
         ));
     }
+    Ok(())
+}
+
+/// Looks at an answer's head: its size, redirects, and whether our credential was refused.
+pub(crate) fn check_head(
+    status: StatusCode,
+    headers: &HeaderMap,
+    header_bytes: usize,
+    has_credential: bool,
+) -> Result<(), Fault> {
+    check_head_size(headers, header_bytes)?;
     if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
         return Err(fault(
             FaultReason::Protocol,

@@ -32,6 +32,13 @@ impl ArchiveFolder {
             .recursive(true)
             .mode(0o700)
             .create(&folder)?;
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            // What a crash left unfinished.
+            if path.extension().is_some() {
+                fs::remove_file(path)?;
+            }
+        }
         Ok(Self { folder })
     }
 
@@ -52,7 +59,12 @@ impl ArchiveFolder {
     fn used(&self) -> io::Result<u64> {
         let mut sum = 0;
         for entry in fs::read_dir(&self.folder)? {
-            sum += entry?.metadata()?.len();
+            match entry?.metadata() {
+                Ok(metadata) => sum += metadata.len(),
+                // Erased, or renamed, in between.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(sum)
     }
@@ -141,6 +153,17 @@ impl Archives for ArchiveFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_same_bytes_may_come_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let archives = ArchiveFolder::open(dir.path()).unwrap();
+        let bytes = Bytes::from(vec![7; 1 << 16]);
+        let kept = (0..32).map(|_| archives.keep(bytes.clone()));
+        for digest in futures::future::join_all(kept).await {
+            assert_eq!(archives.fetch(&digest.unwrap()).await.unwrap(), bytes);
+        }
+    }
 
     #[tokio::test]
     async fn the_same_bytes_are_kept_once_and_come_back_by_digest() {

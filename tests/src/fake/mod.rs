@@ -93,6 +93,8 @@ struct Script {
     token: Option<String>,
     everywhere: Option<Answer>,
     paths: BTreeMap<String, Answer>,
+    /// Prefix of a path, the `Authorization` that it wants, the answer to all others.
+    guards: Vec<(String, String, Answer)>,
     healthy: BTreeMap<String, Value>,
     objects: Option<objects::Objects>,
 }
@@ -140,6 +142,7 @@ impl FakeMember {
                 token: None,
                 everywhere: None,
                 paths: BTreeMap::new(),
+                guards: Vec::new(),
                 healthy: healthy(1),
                 objects: None,
             }),
@@ -204,6 +207,12 @@ impl FakeMember {
         self.state.script().paths.insert(path.to_owned(), answer);
     }
 
+    /// From now on, the answer to requests below this path that come without this `Authorization`.
+    pub fn guard(&self, prefix: &str, authorization: &str, refusal: Answer) {
+        let guard = (prefix.to_owned(), authorization.to_owned(), refusal);
+        self.state.script().guards.push(guard);
+    }
+
     /// Forgets all that was ordered: healthy, open, without latency. A required token stays.
     pub fn recover(&self) {
         let mut script = self.state.script();
@@ -211,6 +220,7 @@ impl FakeMember {
         script.latency = Duration::ZERO;
         script.everywhere = None;
         script.paths.clear();
+        script.guards.clear();
     }
 
     /// From now on it keeps the objects it is sent, as an API server without controllers, and is a cluster of its own

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Answer, Body, Door, Seen, State};
+use super::{Answer, Body, Door, Script, Seen, State};
 
 type Pieces = BoxStream<'static, io::Result<Frame<Bytes>>>;
 
@@ -174,6 +174,10 @@ fn choose(state: &State, path: &str, seen: &Seen) -> (Answer, Duration) {
     let expected = script.token.as_ref().map(|token| format!("Bearer {token}"));
     let answer = if expected.is_some() && expected.as_deref() != authorization {
         Answer::failure(401, "Unauthorized")
+    } else if let Some((_, _, refusal)) =
+        guard(&script, path).filter(|(_, wanted, _)| authorization != Some(wanted.as_str()))
+    {
+        refusal.clone()
     } else if let Some(answer) = script
         .paths
         .get(&format!("{} {path}", seen.method))
@@ -195,6 +199,12 @@ fn choose(state: &State, path: &str, seen: &Seen) -> (Answer, Duration) {
         Answer::failure(404, "NotFound")
     };
     (answer, script.latency)
+}
+
+/// The guard of the longest prefix.
+fn guard<'a>(script: &'a Script, path: &str) -> Option<&'a (String, String, Answer)> {
+    let of_path = script.guards.iter().filter(|g| path.starts_with(&g.0));
+    of_path.max_by_key(|g| g.0.len())
 }
 
 fn render(answer: Answer) -> Response<StreamBody<Pieces>> {

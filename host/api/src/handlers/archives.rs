@@ -4,20 +4,14 @@ use axum::{
     Extension,
     body::Body,
     extract::{Path, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 use optikon_core::words::Caller;
 use serde_json::json;
 
-use crate::{
-    negotiate::{self, reply_json},
-    problem::Problem,
-    state::Gateway,
-};
-
-/// Packed.
-const MAX_ARCHIVE: usize = 32 << 20;
+use super::upload;
+use crate::{negotiate::reply_json, problem::Problem, state::Gateway};
 
 /// Every kept archive.
 #[utoipa::path(get, path = "/archives", tag = "charts",
@@ -27,7 +21,8 @@ pub(crate) async fn list(State(gateway): State<Gateway>) -> Result<Response, Pro
     reply_json(StatusCode::OK, &json!({ "items": items }))
 }
 
-/// Checks an archive (the raw body) in a sandbox and keeps it; the same bytes again change nothing.
+/// Checks an archive (the raw body, or the part `chart` of multipart/form-data, beside its `prov`) in a
+/// sandbox and keeps it; the same bytes again change nothing.
 #[utoipa::path(post, path = "/archives", tag = "charts",
     request_body(content = Vec<u8>, content_type = "application/gzip"),
     responses((status = 201, description = "Kept; Location names it", body = Object),
@@ -35,10 +30,11 @@ pub(crate) async fn list(State(gateway): State<Gateway>) -> Result<Response, Pro
 pub(crate) async fn create(
     State(gateway): State<Gateway>,
     Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let bytes = negotiate::body(body, MAX_ARCHIVE).await?;
-    let info = gateway.charts.keep_archive(&caller, bytes).await?;
+    let (bytes, prov) = upload::archive(&headers, body).await?;
+    let info = gateway.charts.keep_archive(&caller, bytes, prov).await?;
     let mut response = reply_json(StatusCode::CREATED, &info)?;
     if let Ok(location) = HeaderValue::from_str(&format!("/archives/{}", info.digest)) {
         response.headers_mut().insert(header::LOCATION, location);

@@ -18,7 +18,7 @@ use optikon_core::{
 };
 use serde_json::{Value, json};
 
-use super::{operations, query::Parameters};
+use super::{operations, query::Parameters, upload};
 use crate::{
     negotiate::{self, reply_json},
     problem::Problem,
@@ -73,6 +73,7 @@ pub(crate) async fn list(
 }
 
 /// Installs a release on the selected clusters, as an operation; with `dryRun`, says what that would do.
+/// The chart may come with the request, as multipart/form-data with the parts `request` and `chart`.
 #[utoipa::path(post, path = "/charts", tag = "charts", request_body = Object,
     params(("wait" = Option<bool>, Query, description = "Answers when the operation is over"),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key and request again: the same operation")),
@@ -88,14 +89,14 @@ pub(crate) async fn install(
     body: Body,
 ) -> Answer {
     let wait = wait(query.as_deref())?;
-    let bytes = negotiate::body(body, MAX_BODY).await?;
+    let (value, sent) = upload::request(&gateway, &caller, &headers, body).await?;
     let once = once(
         &caller,
         &headers,
         &["POST /charts", query.as_deref().unwrap_or_default()],
-        &bytes,
+        &sent,
     )?;
-    let request = ChartsRequest::read(negotiate::document(&headers, &bytes)?)?;
+    let request = ChartsRequest::read(value)?;
     apply(&gateway, &caller, request, false, once, wait, &headers).await
 }
 
@@ -163,14 +164,13 @@ pub(crate) async fn upgrade(
     body: Body,
 ) -> Answer {
     let wait = wait(query.as_deref())?;
-    let bytes = negotiate::body(body, MAX_BODY).await?;
+    let (mut value, sent) = upload::request(&gateway, &caller, &headers, body).await?;
     let line = [
         "PUT /charts",
         &release,
         query.as_deref().unwrap_or_default(),
     ];
-    let once = once(&caller, &headers, &line, &bytes)?;
-    let mut value = negotiate::document(&headers, &bytes)?;
+    let once = once(&caller, &headers, &line, &sent)?;
     if let Value::Object(map) = &mut value {
         map.entry("release")
             .or_insert_with(|| json!({ "name": release }));
@@ -187,7 +187,10 @@ pub(crate) async fn upgrade(
 #[utoipa::path(delete, path = "/charts/{release}", tag = "charts",
     params(("release" = String, Path), ("clusters" = Option<String>, Query),
         ("labelSelector" = Option<String>, Query), ("all" = Option<bool>, Query),
-        ("namespace" = Option<String>, Query), ("keepHistory" = Option<bool>, Query), ("wait" = Option<bool>, Query)),
+        ("namespace" = Option<String>, Query), ("keepHistory" = Option<bool>, Query), ("noHooks" = Option<bool>, Query),
+        ("timeoutSeconds" = Option<u64>, Query, description = "Per cluster; default 300"),
+        ("untilGone" = Option<bool>, Query, description = "The operation waits until every object is gone"),
+        ("wait" = Option<bool>, Query, description = "The same, and answers when the operation is over")),
     responses((status = 202, description = "Accepted; Location names the operation", body = Object),
         (status = 422, description = "No selection")))]
 pub(crate) async fn uninstall(
@@ -204,13 +207,17 @@ pub(crate) async fn uninstall(
         .text("namespace")
         .unwrap_or_else(|| "default".into());
     let keep = parameters.flag("keepHistory");
+    let no_hooks = parameters.flag("noHooks");
+    let until_gone = parameters.flag("untilGone");
     let wait = parameters.flag("wait");
     let timeout = parameters.number("timeoutSeconds", 1, 86_400);
     parameters.finish()?;
     let value = json!({
         "namespace": namespace,
         "targets": { "names": chosen.names, "selector": chosen.selector, "all": all },
-        "options": { "keepHistory": keep, "wait": wait, "timeoutSeconds": timeout },
+        "options": {
+            "keepHistory": keep, "noHooks": no_hooks, "wait": wait || until_gone, "timeoutSeconds": timeout,
+        },
     });
     let request = ActionRequest::read(value, &release)?;
     let line = [

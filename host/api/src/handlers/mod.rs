@@ -9,5 +9,7 @@ pub(crate) mod health;
 pub(crate) mod operations;
 pub(crate) mod plugins;
 mod query;
+pub(crate) mod repositories;
 pub(crate) mod tokens;
+mod upload;
 pub(crate) mod watch;

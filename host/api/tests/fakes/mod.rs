@@ -20,11 +20,11 @@ use optikon_core::{
         mirror::Mirror,
     },
     ports::{
-        Archives, Bound, Call, Connection, Documents, EventStream, Inspection, Object, Outbound,
-        Page, Plugins, Prober, Registry, SlotInfo, SlotMetrics, Supported, Table, Vault,
-        VaultEntry, World,
+        Archives, Bound, Call, Connection, Documents, EventStream, Fetch, Fetched, Fetcher,
+        Inspection, Object, Outbound, Page, Plugins, Prober, Registry, SlotInfo, SlotMetrics,
+        Supported, Table, Vault, VaultEntry, World,
     },
-    words::{Cluster, ClusterName, Depth, Member, Observation, Rules, Uid},
+    words::{Cluster, ClusterName, Depth, Fault, FaultReason, Member, Observation, Rules, Uid},
 };
 use tokio::sync::watch;
 
@@ -55,6 +55,13 @@ impl World for Still {
 /// Every other port: nobody is there.
 #[derive(Debug, Default)]
 struct Nobody;
+
+#[async_trait]
+impl Fetcher for Nobody {
+    async fn fetch(&self, _: Fetch) -> Result<Fetched, Fault> {
+        Err(Fault::new(FaultReason::Connect, "nobody is there"))
+    }
+}
 
 #[async_trait]
 impl Registry for Nobody {
@@ -249,6 +256,7 @@ pub async fn gateway() -> (Gateway, watch::Sender<bool>) {
     let charts = ChartFlows::new(
         clusters.clone(),
         BTreeMap::new(),
+        nobody.clone(),
         nobody.clone(),
         documents.clone(),
         nobody.clone(),

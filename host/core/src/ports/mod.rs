@@ -6,6 +6,7 @@
 //! | [`Charts`] | `host/engine`, by calling a component | Helm releases on one cluster |
 //! | [`Plugins`] | `host/engine` | slots: what fills them, checks, swaps |
 //! | [`Outbound`], [`Connection`] | `host/outbound` | the only way to another machine |
+//! | [`Fetcher`] | `host/outbound` | reads addresses that charts come from |
 //! | [`Kv`] | `host/store` | a plugin's own durable keys, one name space per slot |
 //! | [`Documents`], [`Vault`] | `host/store` | the host's own durable state; sealed credentials |
 //! | [`World`] | the binary | the clock and randomness |
@@ -15,6 +16,7 @@ mod outbound;
 mod plugins;
 mod prober;
 mod registry;
+mod sources;
 mod store;
 
 use std::time::Duration;
@@ -29,6 +31,7 @@ pub use plugins::{
 };
 pub use prober::Prober;
 pub use registry::{Event, EventStream, Object, Page, Registry, Supported};
+pub use sources::{Fetch, Fetched, Fetcher, Keyring, Signed};
 pub use store::{
     Archives, Bound, Change, ChangeStream, Documents, Entry, Expectation, Kv, Scan, Table, Vault,
     VaultEntry,

@@ -6,6 +6,7 @@ mod connection;
 mod credential;
 mod durations;
 mod hex;
+mod link;
 mod name;
 mod operation;
 mod probe;
@@ -21,6 +22,7 @@ pub use connection::{
 pub use credential::{Credential, Member};
 pub use durations::{BUCKETS_SECONDS, Durations};
 pub use hex::hex;
+pub use link::Link;
 pub use name::{ClusterName, InvalidName, PluginName, SlotName, Uid};
 pub use operation::{Operation, OperationId, OperationKind, OperationState, Target, TargetState};
 pub use probe::{Depth, Observation, Verdict};

@@ -167,7 +167,20 @@ impl Client {
         body: Option<&Value>,
         content_type: Option<&str>,
     ) -> Result<Value> {
-        let response = self.open(method, path, query, body, content_type).await?;
+        let kind = content_type.unwrap_or("application/json");
+        let body = body.map(|body| (body.to_string().into_bytes(), kind));
+        let response = self.open(method, path, query, body, &[]).await?;
+        self.json(response).await
+    }
+
+    /// `POST` of bytes, as JSON.
+    pub(crate) async fn upload(&self, path: &str, bytes: Vec<u8>, kind: &str) -> Result<Value> {
+        let body = Some((bytes, kind));
+        let response = self.open(Method::POST, path, &[], body, &[]).await?;
+        self.json(response).await
+    }
+
+    async fn json(&self, response: Response) -> Result<Value> {
         let bytes = bounded(response).await?;
         serde_json::from_slice(&bytes).with_context(|| {
             format!(
@@ -177,6 +190,29 @@ impl Client {
         })
     }
 
+    /// Server-sent events after a number: the data of each as it comes, until the gateway ends the
+    /// stream or it breaks off; the caller asks again with the last number it saw.
+    pub(crate) async fn events(
+        &self,
+        path: &str,
+        after: u64,
+        mut each: impl FnMut(Value) -> Result<()>,
+    ) -> Result<()> {
+        let headers = [
+            ("accept", "text/event-stream".to_owned()),
+            ("last-event-id", after.to_string()),
+        ];
+        let response = self.open(Method::GET, path, &[], None, &headers).await?;
+        line_by_line(response, |line| match line.strip_prefix(b"data:") {
+            Some(data) => each(
+                serde_json::from_slice(data)
+                    .context("the gateway sent an event that is no JSON")?,
+            ),
+            None => Ok(()),
+        })
+        .await
+    }
+
     /// The body in lines, as it comes.
     pub(crate) async fn lines(
         &self,
@@ -184,23 +220,11 @@ impl Client {
         query: &[(&str, String)],
         mut each: impl FnMut(Value) -> Result<()>,
     ) -> Result<()> {
-        let response = self.open(Method::GET, path, query, None, None).await?;
-        let mut stream = response.bytes_stream();
-        let mut rest = Vec::new();
-        while let Some(chunk) = stream.next().await {
-            rest.extend_from_slice(&chunk.context("the gateway ended the stream")?);
-            while let Some(end) = rest.iter().position(|b| *b == b'\n') {
-                let line: Vec<u8> = rest.drain(..=end).collect();
-                each(
-                    serde_json::from_slice(&line)
-                        .context("the gateway sent a line that is no JSON")?,
-                )?;
-            }
-            if rest.len() > MAX_ANSWER {
-                bail!("the gateway sent a line without end");
-            }
-        }
-        Ok(())
+        let response = self.open(Method::GET, path, query, None, &[]).await?;
+        line_by_line(response, |line| {
+            each(serde_json::from_slice(line).context("the gateway sent a line that is no JSON")?)
+        })
+        .await
     }
 
     async fn open(
@@ -208,8 +232,8 @@ impl Client {
         method: Method,
         path: &str,
         query: &[(&str, String)],
-        body: Option<&Value>,
-        content_type: Option<&str>,
+        body: Option<(Vec<u8>, &str)>,
+        headers: &[(&str, String)],
     ) -> Result<Response> {
         let mut request = self
             .http
@@ -218,9 +242,11 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
         }
-        if let Some(body) = body {
-            let kind = content_type.unwrap_or("application/json");
-            request = request.header("content-type", kind).body(body.to_string());
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        if let Some((body, kind)) = body {
+            request = request.header("content-type", kind).body(body);
         }
         let response = request.send().await.map_err(|error| {
             let error = error.without_url();
@@ -255,6 +281,23 @@ impl Client {
         }
         Refused(message)
     }
+}
+
+/// Each line of a body without its end, as it comes.
+async fn line_by_line(response: Response, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let mut stream = response.bytes_stream();
+    let mut rest = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        rest.extend_from_slice(&chunk.context("the gateway ended the stream")?);
+        while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            each(line.trim_ascii_end())?;
+        }
+        if rest.len() > MAX_ANSWER {
+            bail!("the gateway sent a line without end");
+        }
+    }
+    Ok(())
 }
 
 async fn bounded(response: Response) -> Result<Vec<u8>> {

@@ -88,7 +88,9 @@ pub(crate) async fn join(
     outbound.allow_loopback |= args.dev;
     let outbound = Outbound::new(outbound, world.clone()).context("outbound cannot start")?;
     outbound.set_own_listeners(vec![address]);
-    let outbound: Arc<dyn ports::Outbound> = Arc::new(outbound);
+    let outbound = Arc::new(outbound);
+    let fetcher: Arc<dyn ports::Fetcher> = outbound.clone();
+    let outbound: Arc<dyn ports::Outbound> = outbound;
 
     let peers = Arc::new(Configured::new(&config.upstreams, outbound.clone())?);
     let mut engine_config = EngineConfig::new(plugins_folder(args.plugins_dir.as_deref(), config)?);
@@ -130,6 +132,7 @@ pub(crate) async fn join(
         clusters.clone(),
         backends(&engine, config)?,
         Arc::new(archives),
+        fetcher,
         store.clone(),
         store.clone(),
         world.clone(),

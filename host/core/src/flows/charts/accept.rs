@@ -27,12 +27,12 @@ impl ChartFlows {
     pub async fn apply(
         &self,
         caller: &Caller,
-        request: ChartsRequest,
+        mut request: ChartsRequest,
         is_upgrade: bool,
         once: Option<Once>,
     ) -> Result<Operation> {
         let claim = self.inner.claim(once)?;
-        let ready = self.ready(caller, &request, is_upgrade).await?;
+        let ready = self.ready(caller, &mut request, is_upgrade).await?;
         let rows = targets::rows(&ready.chosen, &request.strategy)?;
         let kind = if is_upgrade {
             OperationKind::Upgrade

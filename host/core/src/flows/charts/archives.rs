@@ -28,16 +28,39 @@ pub struct ArchiveInfo {
     pub created: String,
     /// Who uploaded it first.
     pub created_by: String,
+    /// Whose signature it has, where that was checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+    /// Where it was fetched from; absent for an upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// What its `Chart.yaml` says.
     pub chart: Value,
 }
 
 impl ChartFlows {
-    /// Checks an archive and keeps it; the same bytes again change nothing.
+    /// Checks an archive, and its provenance where there is a keyring, and keeps it; the same bytes
+    /// again change nothing.
     ///
     /// # Errors
-    /// `Invalid` with what the loader found, `TooLarge`, and what keeps the store from writing.
-    pub async fn keep_archive(&self, caller: &Caller, bytes: Bytes) -> Result<ArchiveInfo> {
+    /// `Invalid` with what the loader found or what is wrong with its signature, `TooLarge`, and what
+    /// keeps the store from writing.
+    pub async fn keep_archive(
+        &self,
+        caller: &Caller,
+        bytes: Bytes,
+        provenance: Option<Bytes>,
+    ) -> Result<ArchiveInfo> {
+        self.keep_from(caller, bytes, provenance, None).await
+    }
+
+    pub(super) async fn keep_from(
+        &self,
+        caller: &Caller,
+        bytes: Bytes,
+        provenance: Option<Bytes>,
+        source: Option<String>,
+    ) -> Result<ArchiveInfo> {
         if bytes.len() > MAX_ARCHIVE_BYTES {
             return Err(Error::TooLarge {
                 what: "the archive".into(),
@@ -49,22 +72,53 @@ impl ChartFlows {
             "sha256:{}",
             sum.iter().map(|b| format!("{b:02x}")).collect::<String>()
         );
-        if let Ok(known) = self.archive(&digest).await {
+        let now_ms = self.inner.world.now_ms();
+        let signed_by = match self.inner.provenance.get() {
+            Some(keys) => keys.signer(provenance.as_deref(), &digest, now_ms)?,
+            None => None,
+        };
+        if let Ok(mut known) = self.archive(&digest).await {
+            if signed_by.is_some() && known.signed_by != signed_by {
+                known.signed_by = signed_by;
+                self.write_archive(&known).await?;
+            }
             return Ok(known);
         }
         let (_, backend) = self.inner.backend(None)?;
-        let chart = backend.describe(Call::client(), bytes.clone()).await?;
+        let chart = backend.describe(Call::client(), bytes.clone()).await;
+        let chart = chart.map_err(|error| match error {
+            // What it unpacks to, not what was sent.
+            Error::TooLarge { what, .. } => Error::invalid("chart", what),
+            other => other,
+        })?;
         let info = ArchiveInfo {
             digest,
             size_bytes: bytes.len() as u64,
-            created: rfc3339(self.inner.world.now_ms()),
+            created: rfc3339(now_ms),
             created_by: caller.name.clone(),
+            signed_by,
+            source,
             chart,
         };
         self.inner.archives.keep(bytes).await?;
-        let row = serde_json::to_vec(&info).map_err(|e| Error::Internal(e.to_string()))?;
+        self.write_archive(&info).await?;
+        Ok(info)
+    }
+
+    async fn write_archive(&self, info: &ArchiveInfo) -> Result<()> {
+        let row = serde_json::to_vec(info).map_err(|e| Error::Internal(e.to_string()))?;
         let change = (Table::Archives, info.digest.clone(), Some(row));
-        self.inner.documents.write(vec![change]).await?;
+        self.inner.documents.write(vec![change]).await
+    }
+
+    /// An archive that may be applied: kept, and signed where that is required.
+    pub(super) async fn usable_archive(&self, digest: &str) -> Result<ArchiveInfo> {
+        let info = self.archive(digest).await?;
+        let is_required = self.inner.provenance.get().is_some_and(|p| p.is_required);
+        if is_required && info.signed_by.is_none() {
+            let message = "is not signed, and only signed charts are taken here; upload it again with its .prov";
+            return Err(Error::invalid("chart.digest", message));
+        }
         Ok(info)
     }
 

@@ -1,9 +1,9 @@
 //! `/charts`: releases on any number of clusters.
 //!
 //! A request is validated whole (`request`), its targets are resolved and grouped into waves
-//! (`targets`), plans are made once per distinct input (`prepare`, `plan`), the operation is journaled (`accept`,
-//! `journal`, `events`) and run wave by wave (`run`), each cluster by itself (`target`). What releases are there is read
-//! with a row per cluster (`read`, `drift`).
+//! (`targets`), its chart is found (`sources`) and kept (`archives`), plans are made once per distinct input (`prepare`,
+//! `plan`), the operation is journaled (`accept`, `journal`, `events`) and run wave by wave (`run`), each cluster by
+//! itself (`target`). What releases are there is read with a row per cluster (`read`, `drift`), each once (`remember`).
 
 mod accept;
 mod archives;
@@ -14,22 +14,24 @@ mod once;
 mod plan;
 mod prepare;
 mod read;
+mod remember;
 pub mod request;
 mod run;
+mod sources;
 mod target;
 mod targets;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::clusters::Clusters;
 use crate::{
     error::{Error, Result},
-    ports::{Archives, Charts, Documents, Progress, ProgressSink, Vault, World},
+    ports::{Archives, Charts, Documents, Fetcher, Progress, ProgressSink, Vault, World},
     words::{Operation, OperationId, SlotName, TargetState},
 };
 
@@ -40,7 +42,8 @@ pub use events::OperationEvent;
 pub use journal::OperationQuery;
 pub use once::Once;
 pub use read::{ReleaseQuery, Selection};
-pub use request::{ActionRequest, ChartsRequest};
+pub use request::{ActionRequest, ChartSource, ChartsRequest};
+pub use sources::{CredentialKind, Provenance, Repository, RepositoryKind};
 
 /// The use-cases of `/charts`, `/archives` and `/operations`. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -53,9 +56,14 @@ struct Inner {
     clusters: Clusters,
     backends: BTreeMap<SlotName, Arc<dyn Charts>>,
     archives: Arc<dyn Archives>,
+    fetcher: Arc<dyn Fetcher>,
+    /// Charts that are being fetched.
+    fetches: Semaphore,
     documents: Arc<dyn Documents>,
     vault: Arc<dyn Vault>,
     world: Arc<dyn World>,
+    memory: Arc<remember::Memory>,
+    provenance: OnceLock<Provenance>,
     live: Mutex<HashMap<OperationId, Live>>,
     /// Targets of operations that are over.
     ended: Mutex<TargetCounts>,
@@ -70,6 +78,9 @@ struct Inner {
 
 /// Reports that wait to be written down; more are dropped, the next one says where it is.
 const REPORTS: usize = 256;
+
+/// Charts fetched at once: each may be an index of 48 MiB.
+const FETCHES: usize = 4;
 
 /// An operation that is not over, in memory.
 #[derive(Debug, Clone)]
@@ -94,6 +105,7 @@ impl ChartFlows {
         clusters: Clusters,
         backends: BTreeMap<SlotName, Arc<dyn Charts>>,
         archives: Arc<dyn Archives>,
+        fetcher: Arc<dyn Fetcher>,
         documents: Arc<dyn Documents>,
         vault: Arc<dyn Vault>,
         world: Arc<dyn World>,
@@ -104,9 +116,13 @@ impl ChartFlows {
                 clusters,
                 backends,
                 archives,
+                fetcher,
+                fetches: Semaphore::new(FETCHES),
                 documents,
                 vault,
                 world,
+                memory: Arc::default(),
+                provenance: OnceLock::new(),
                 live: Mutex::default(),
                 ended: Mutex::default(),
                 work: Notify::new(),
@@ -120,6 +136,13 @@ impl ChartFlows {
 }
 
 impl ChartFlows {
+    /// From now on, charts are checked against a keyring. Once, before anything is served.
+    pub fn set_provenance(&self, provenance: Provenance) {
+        if self.inner.provenance.set(provenance).is_err() {
+            tracing::warn!("a second keyring was given; the first one counts");
+        }
+    }
+
     /// Targets by state, of the operations under way and of those that ended since the start.
     pub fn targets(&self) -> TargetCounts {
         let mut counts = lock(&self.inner.ended).clone();

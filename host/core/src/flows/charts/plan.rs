@@ -234,6 +234,7 @@ pub(super) fn reason_of(error: &Error) -> &'static str {
         Error::Timeout(_) => "Timeout",
         Error::Unsupported(_) => "Unsupported",
         Error::NoPlugin { .. } => "NoPlugin",
+        Error::Source(_) => "SourceFailed",
         Error::Plugin(_) => "PluginFailed",
         Error::Internal(_) => "Internal",
     }

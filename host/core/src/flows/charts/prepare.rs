@@ -53,10 +53,10 @@ impl ChartFlows {
     pub async fn preview(
         &self,
         caller: &Caller,
-        request: ChartsRequest,
+        mut request: ChartsRequest,
         is_upgrade: bool,
     ) -> Result<Value> {
-        let ready = self.ready(caller, &request, is_upgrade).await?;
+        let ready = self.ready(caller, &mut request, is_upgrade).await?;
         let mut out = Map::new();
         out.insert("dryRun".into(), json!(request.dry_run));
         out.insert("plans".into(), ready.plans.all.len().into());
@@ -100,17 +100,18 @@ impl ChartFlows {
         Ok(())
     }
 
-    /// Everything of a request that can be known before a cluster is changed.
+    /// Everything of a request that can be known before a cluster is changed; its chart has a digest then.
     pub(super) async fn ready(
         &self,
         caller: &Caller,
-        request: &ChartsRequest,
+        request: &mut ChartsRequest,
         is_upgrade: bool,
     ) -> Result<Ready> {
         let inner = &self.inner;
         let chosen = targets::select(inner.clusters.mirror(), caller, &request.targets)?;
         let (slot, backend) = inner.backend(request.backend.as_deref())?;
-        self.archive(&request.chart.digest).await?;
+        request.chart.digest = Box::pin(self.obtain(caller, &request.chart)).await?;
+        let request = &*request;
         let archive = inner.archives.fetch(&request.chart.digest).await?;
         let plans = Mutex::new(Plans::default());
         let prepare = chosen.iter().cloned().map(|entry| {

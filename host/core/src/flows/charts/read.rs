@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{StreamExt, stream};
 use serde_json::{Map, Value, json};
 
-use super::{ChartFlows, Inner, plan::reason_of, request::Targets, targets};
+use super::{ChartFlows, Inner, plan::reason_of, remember::Remembering, request::Targets, targets};
 use crate::{
     error::{Error, Result},
     flows::{health::one_line, mirror::Entry},
@@ -52,6 +52,11 @@ impl ChartFlows {
                     .connect(&entry, Writes::None)
                     .await
                     .map_err(of_fault)?;
+                let connection = Arc::new(Remembering::new(
+                    connection,
+                    inner.memory.clone(),
+                    entry.uid.clone(),
+                ));
                 let call = Call::client().within(DEADLINE);
                 let found = backend
                     .list_releases(call, connection, namespace, &filter)

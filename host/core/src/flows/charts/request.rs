@@ -11,12 +11,28 @@ use crate::{
 /// Helm's own bound.
 const MAX_RELEASE_BYTES: usize = 53;
 
-/// Which chart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Which chart: one of `digest`, `url`, `repository` and `oci`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ChartSource {
-    /// `sha256:…` of an archive that was uploaded before.
+    /// `sha256:…` of an archive that is kept.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub digest: String,
+    /// `https://…` of an archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// A repository's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The chart's name in that repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// A version or a range of versions, with `repository` and `oci`; absent = the newest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// `oci://host/path/name[:tag|@digest]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oci: Option<String>,
 }
 
 /// Which release.
@@ -283,6 +299,7 @@ impl ChartsRequest {
             &mut problems,
             check_common(&request.targets, &request.options, &request.strategy),
         );
+        problems.extend(super::sources::check(&request.chart));
         for (i, each) in request.overrides.iter().enumerate() {
             if each.selector.is_empty() == each.names.is_empty() {
                 let message = "give selector or names, one of them";

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::Read,
     path::{Component, Path},
     process::ExitCode,
     rc::Rc,
@@ -14,13 +13,14 @@ use clap::{Args, ValueEnum};
 use helm_engine::{Output, OutputFile, TemplateArgs, name_from_template, template};
 use helm_functions::{Environment, NativeEnvironment};
 
-use super::source;
+use super::{
+    source,
+    values::{ValueFlags, read_file},
+};
 use crate::cli::output;
 
 /// Deep includes need more stack than a thread has by default.
 const STACK_BYTES: usize = 128 << 20;
-/// A values file with more is none.
-const MAX_FILE_BYTES: u64 = 64 << 20;
 
 /// Whom a dry run asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -53,24 +53,8 @@ pub(crate) struct TemplateFlags {
         hide_default_value = true
     )]
     name_template: String,
-    /// A values file, `-` for standard input; may be given again or hold commas, the last wins.
-    #[arg(long, short = 'f', value_name = "FILE", value_delimiter = ',')]
-    values: Vec<String>,
-    /// A value: key=value, comma-separated.
-    #[arg(long, value_name = "K=V", allow_hyphen_values = true)]
-    set: Vec<String>,
-    /// A value that is always a text.
-    #[arg(long, value_name = "K=V", allow_hyphen_values = true)]
-    set_string: Vec<String>,
-    /// A value in JSON.
-    #[arg(long, value_name = "K=JSON", allow_hyphen_values = true)]
-    set_json: Vec<String>,
-    /// A value from a file.
-    #[arg(long, value_name = "K=FILE", allow_hyphen_values = true)]
-    set_file: Vec<String>,
-    /// A value that is taken as it stands.
-    #[arg(long, value_name = "K=TEXT", allow_hyphen_values = true)]
-    set_literal: Vec<String>,
+    #[command(flatten)]
+    values: ValueFlags,
     /// The Kubernetes version that templates see.
     #[arg(long, value_name = "VERSION")]
     kube_version: Option<String>,
@@ -182,15 +166,7 @@ fn render(flags: TemplateFlags) -> Result<ExitCode> {
         namespace: flags.namespace,
         ..TemplateArgs::default()
     };
-    for name in flags.values {
-        let text = file(&name).map_err(|error| anyhow!(error))?;
-        args.values.files.push((name, text));
-    }
-    args.values.set = flags.set;
-    args.values.set_string = flags.set_string;
-    args.values.set_json = flags.set_json;
-    args.values.set_file = flags.set_file;
-    args.values.set_literal = flags.set_literal;
+    args.values = flags.values.sources()?;
     args.kube_version = flags.kube_version;
     args.api_versions = flags.api_versions;
     args.is_upgrade = flags.is_upgrade;
@@ -203,7 +179,7 @@ fn render(flags: TemplateFlags) -> Result<ExitCode> {
     args.has_output_dir = flags.output_dir.is_some();
     args.limits.templates.stack_bytes = STACK_BYTES - (1 << 20);
     let environment: Rc<dyn Environment> = Rc::new(NativeEnvironment);
-    let rendered = template(&chart, &args, &environment, &mut file);
+    let rendered = template(&chart, &args, &environment, &mut read_file);
     if let Some(folder) = &flags.output_dir {
         let below = flags.release_name.then_some(args.name.as_str());
         write_files(folder, below, &rendered)?;
@@ -211,37 +187,6 @@ fn render(flags: TemplateFlags) -> Result<ExitCode> {
     output::raw(rendered.stdout.as_bytes());
     output::raw_error(rendered.stderr.as_bytes());
     Ok(ExitCode::from(rendered.exit_code))
-}
-
-/// A file that a flag names, or why it cannot be read, in Go's words; nothing is fetched.
-fn file(name: &str) -> Result<Vec<u8>, String> {
-    let mut text = Vec::new();
-    let read = if name.trim() == "-" {
-        std::io::stdin()
-            .lock()
-            .take(MAX_FILE_BYTES + 1)
-            .read_to_end(&mut text)
-    } else {
-        if ["http://", "https://", "oci://"]
-            .iter()
-            .any(|scheme| name.starts_with(scheme))
-        {
-            return Err(format!(
-                "{name} is not fetched: download it and give the file"
-            ));
-        }
-        fs::File::open(name).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text))
-    };
-    match read {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(format!("open {name}: no such file or directory"))
-        }
-        Err(error) => Err(format!("read {name}: {error}")),
-        Ok(_) if text.len() as u64 > MAX_FILE_BYTES => {
-            Err(format!("{name} has more than {} MiB", MAX_FILE_BYTES >> 20))
-        }
-        Ok(_) => Ok(text),
-    }
 }
 
 /// Writes what was rendered below a folder, and says so line by line.
@@ -334,12 +279,12 @@ mod tests {
         assert!(asked(&["chart", "--validate"]).is_err());
         assert!(asked(&["chart", "--dependency-update"]).is_err());
         assert!(
-            file("https://example.com/values.yaml")
+            read_file("https://example.com/values.yaml")
                 .unwrap_err()
                 .contains("not fetched")
         );
         assert_eq!(
-            file("/nowhere/values.yaml").unwrap_err(),
+            read_file("/nowhere/values.yaml").unwrap_err(),
             "open /nowhere/values.yaml: no such file or directory"
         );
     }
@@ -357,8 +302,8 @@ mod tests {
             "-a",
             "x/v1,y/v1",
         ]);
-        assert_eq!(flags.values, ["a.yaml", "b.yaml", "-"]);
-        assert_eq!(flags.set, ["-a=1"]);
+        assert_eq!(flags.values.values, ["a.yaml", "b.yaml", "-"]);
+        assert_eq!(flags.values.set, ["-a=1"]);
         assert_eq!(flags.api_versions, ["x/v1", "y/v1"]);
     }
 

@@ -28,6 +28,13 @@ async fn an_archive_is_kept_once_however_it_is_sent() {
         (again.status.as_u16(), again.json().unwrap()),
         (201, kept.clone())
     );
+    let signed = Form::new()
+        .part("chart", Part::bytes(bytes.clone()))
+        .text("prov", "-----BEGIN PGP SIGNED MESSAGE-----");
+    let request = client.request(Method::POST, "/archives").multipart(signed);
+    let refused = client.send(request).await.unwrap();
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    assert!(detail(&refused).contains("keyring"), "{}", refused.text);
     let other = Form::new().part("file", Part::bytes(bytes));
     let request = client.request(Method::POST, "/archives").multipart(other);
     let refused = client.send(request).await.unwrap();

@@ -75,6 +75,12 @@ impl ChartFlows {
         let now_ms = self.inner.world.now_ms();
         let signed_by = match self.inner.provenance.get() {
             Some(keys) => keys.signer(provenance.as_deref(), &digest, now_ms)?,
+            // Who sends a signature along wants it looked at.
+            None if provenance.is_some() => {
+                let message =
+                    "cannot be verified, this gateway has no keyring; send the archive without it";
+                return Err(Error::invalid("prov", message));
+            }
             None => None,
         };
         if let Ok(mut known) = self.archive(&digest).await {

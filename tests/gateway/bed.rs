@@ -156,7 +156,7 @@ pub(crate) fn assert_absent_in_files(forms: &[Vec<u8>], folder: &Path) -> usize 
         let path = entry.unwrap().path();
         if path.is_dir() {
             files += assert_absent_in_files(forms, &path);
-        } else if path.extension().is_none_or(|e| e != "cwasm") {
+        } else if path.is_file() && path.extension().is_none_or(|e| e != "cwasm") {
             assert_absent(
                 forms,
                 &path.display().to_string(),

@@ -13,6 +13,11 @@ const KEEP_MEMORY_BYTES: usize = 256 * 1024;
 /// … of tables and stacks.
 const KEEP_OTHER_BYTES: usize = 16 * 1024;
 
+/// What a guest's calls may nest, in native frames. Address space; memory only where it was touched.
+const WASM_STACK_BYTES: usize = 4 * 1024 * 1024;
+/// … and what the host's side of a call gets beyond it.
+const HOST_STACK_BYTES: usize = 1024 * 1024;
+
 /// Core instances of one component. What wit-component makes has up to four, other tools make more; the slot's limit
 /// `instances` is usually below.
 const CORE_INSTANCES: u32 = 64;
@@ -31,6 +36,9 @@ fn config() -> Config {
     let mut config = Config::new();
     // Epochs, not fuel: a tenth instead of a third of a guest's speed, and CPU time is measured outside anyway.
     config.epoch_interruption(true);
+    // Templates may include each other 1,000 levels deep before Helm refuses them; the usual 512 KiB end before.
+    config.max_wasm_stack(WASM_STACK_BYTES);
+    config.async_stack_size(WASM_STACK_BYTES + HOST_STACK_BYTES);
     config
 }
 

@@ -92,7 +92,7 @@ impl<T: Target> RenderFacts<T> {
                     .map(|v| (*v).to_owned())
                     .collect();
             }
-            versions.sort_unstable();
+            // In the order they were given: a template may print them.
             versions
         })
     }
@@ -128,9 +128,7 @@ impl<T: Target> Facts for RenderFacts<T> {
     }
 
     fn has_api_version(&self, api_version: &str) -> bool {
-        self.versions()
-            .binary_search_by(|known| known.as_str().cmp(api_version))
-            .is_ok()
+        self.versions().iter().any(|known| known == api_version)
     }
 
     fn api_versions(&self) -> Vec<String> {

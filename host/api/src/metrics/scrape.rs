@@ -17,7 +17,7 @@ use prometheus_client::{
         DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, EncodeMetric, MetricEncoder,
         NoLabelSet,
     },
-    metrics::MetricType,
+    metrics::{MetricType, gauge::ConstGauge},
 };
 
 /// Everything that one scrape reads.
@@ -164,11 +164,6 @@ impl Scrape {
     }
 }
 
-/// A family without labels.
-fn single<V>(value: V) -> Gauges<Labels<'static, 0>, V> {
-    Gauges(vec![([], value)])
-}
-
 impl Collector for Scraped {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let scrape = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -213,13 +208,13 @@ impl Collector for Scraped {
             to,
             "optikon_registry_age_seconds",
             "Time since the registry was last heard",
-            &single(scrape.registry_age.as_secs_f64()),
+            &ConstGauge::new(scrape.registry_age.as_secs_f64()),
         )?;
         put(
             to,
             "optikon_watches",
             "Open watches of clients",
-            &single(scrape.watches),
+            &ConstGauge::new(scrape.watches),
         )
     }
 }

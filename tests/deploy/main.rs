@@ -10,6 +10,7 @@
     clippy::large_futures,
     reason = "what panics here ends one test"
 )]
+#![allow(clippy::print_stdout, reason = "the summaries say how many charts ran")]
 
 mod bed;
 mod crash;

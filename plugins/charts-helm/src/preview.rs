@@ -73,7 +73,7 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
                 changes.push(change?);
             }
         }
-        changes.extend(located.unknown.iter().map(missing));
+        changes.extend(located.unknown.iter().map(|kind| missing(kind)));
         let wanted: BTreeSet<_> = located.objects.iter().map(Object::identity).collect();
         let dropped = old
             .into_iter()
@@ -118,7 +118,7 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
             }
         }
         // A kind that is not served any more: its objects are missing.
-        changes.extend(located.unknown.iter().map(missing));
+        changes.extend(located.unknown.iter().map(|kind| missing(kind)));
         Ok(changes)
     }
 
@@ -164,9 +164,9 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
 }
 
 /// An object of a kind that the cluster does not serve.
-fn missing(unknown: &String) -> Change {
+fn missing(unknown: &str) -> Change {
     Change {
-        kind: unknown.clone(),
+        kind: unknown.to_owned(),
         namespace: None,
         name: String::new(),
         what: "created".into(),

@@ -99,7 +99,7 @@ fn of(error: &Error) -> Problem {
     (reason_of(error).to_owned(), one_line(&error.to_string()))
 }
 
-fn of_fault(fault: Fault) -> Problem {
+fn of_fault(fault: &Fault) -> Problem {
     (fault.reason.reason().to_owned(), one_line(&fault.message))
 }
 
@@ -258,7 +258,7 @@ impl Course<'_> {
             .inner
             .connect(entry, Writes::None)
             .await
-            .map_err(of_fault)?;
+            .map_err(|fault| of_fault(&fault))?;
         let call = Call::background().within(LOOK);
         let history = self
             .backend
@@ -300,7 +300,7 @@ impl Course<'_> {
             .inner
             .connect(entry, Writes::All)
             .await
-            .map_err(of_fault)?;
+            .map_err(|fault| of_fault(&fault))?;
         let connection = Arc::new(Watched {
             inner,
             has_written: has_written.clone(),

@@ -147,14 +147,14 @@ impl ChartFlows {
         // Each may hold an archive and an index.
         let _place = self.inner.fetches.acquire().await;
         let obtained = if let Some(url) = &chart.url {
-            self.from_address(url).await?
+            self.fetch_address(url).await?
         } else if let Some(oci) = &chart.oci {
             let reference = Reference::parse(oci, chart.version.as_deref())?;
             let link = reference.link()?;
             let around = self.repository_around(&link, RepositoryKind::Oci).await?;
             registry::pull(self, &reference, around.as_ref()).await?
         } else {
-            self.from_repository(chart).await?
+            self.fetch_listed(chart).await?
         };
         match (obtained.archive, obtained.digest) {
             (None, Some(digest)) => Ok(digest),
@@ -173,7 +173,7 @@ impl ChartFlows {
         }
     }
 
-    async fn from_address(&self, url: &str) -> Result<Obtained> {
+    async fn fetch_address(&self, url: &str) -> Result<Obtained> {
         let link = Link::parse(url).map_err(|why| Error::invalid("chart.url", why))?;
         let around = self.repository_around(&link, RepositoryKind::Index).await?;
         let archive = self.download(Field::Url, &link, around.as_ref()).await?;
@@ -186,7 +186,7 @@ impl ChartFlows {
         })
     }
 
-    async fn from_repository(&self, chart: &ChartSource) -> Result<Obtained> {
+    async fn fetch_listed(&self, chart: &ChartSource) -> Result<Obtained> {
         let (name, version) = (chart.repository.as_deref(), chart.version.as_deref());
         let repository = self.repository(name.unwrap_or_default()).await?;
         let wanted = chart.name.as_deref().unwrap_or_default();

@@ -132,9 +132,18 @@ fn left((reason, message): Problem, found: &Found) -> Problem {
 }
 
 impl Course<'_> {
-    fn entry(&self, target: &Target) -> Option<Arc<Entry>> {
-        let entry = self.inner.clusters.mirror().get(&target.cluster);
-        entry.filter(|e| e.uid == target.uid)
+    /// Where a target is now: `None` when it was deleted, a problem when the registry does not say.
+    async fn entry(&self, target: &Target) -> Result<Option<Arc<Entry>>, Problem> {
+        let end = Instant::now() + PATIENCE;
+        let clusters = &self.inner.clusters;
+        loop {
+            match clusters.present(&target.cluster, &target.uid).await {
+                Ok(entry) => return Ok(Some(entry)),
+                Err(Error::NotFound { .. }) => return Ok(None),
+                Err(error) if Instant::now() >= end => return Err(of(&error)),
+                Err(_) => sleep(PAUSE).await,
+            }
+        }
     }
 
     /// Begins a target, or goes on with it, and ends it.
@@ -149,14 +158,24 @@ impl Course<'_> {
                 .ended(row, TargetState::Failed, Some(problem), None)
                 .await;
         }
-        let Some(entry) = self.entry(&target) else {
-            let state = if was_begun {
-                TargetState::Unknown
-            } else {
-                TargetState::Skipped
-            };
-            let problem = ("ClusterDeleted".into(), "the cluster was deleted".into());
-            return self.ended(row, state, Some(problem), None).await;
+        let (entry, untouched) = match self.entry(&target).await {
+            Ok(Some(entry)) => (Ok(entry), TargetState::Skipped),
+            Ok(None) => {
+                let problem = ("ClusterDeleted".into(), "the cluster was deleted".into());
+                (Err(problem), TargetState::Skipped)
+            }
+            Err(problem) => (Err(problem), TargetState::Failed),
+        };
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(problem) => {
+                let state = if was_begun {
+                    TargetState::Unknown
+                } else {
+                    untouched
+                };
+                return self.ended(row, state, Some(problem), None).await;
+            }
         };
         let now = self.inner.world.now_ms();
         self.live.change(|o| {
@@ -368,8 +387,10 @@ impl Course<'_> {
         let Some(target) = self.live.with(|o| o.targets.get(row).cloned()) else {
             return Ok(());
         };
-        let Some(entry) = self.entry(&target) else {
-            return Ok(());
+        let entry = match self.entry(&target).await {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return Ok(()),
+            Err(problem) => return self.stays(row, &target, problem).await,
         };
         let end = Instant::now() + PATIENCE;
         let was_changed = target.state == TargetState::Succeeded;

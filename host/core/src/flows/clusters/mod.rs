@@ -19,7 +19,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     ports::{Call, Documents, Outbound, Registry, World},
-    words::{Caller, ClusterName, Depth, Selector},
+    words::{Caller, ClusterName, Depth, Selector, Uid},
 };
 
 /// A change that meets another one is tried again this often when the caller named no version.
@@ -283,6 +283,26 @@ impl Clusters {
         } else {
             Err(Error::not_found("cluster", name))
         }
+    }
+
+    /// The cluster with this name and uid, whoever asks. A mirror that lacks it may be older than it, as just after a
+    /// start; then the registry itself is asked.
+    ///
+    /// # Errors
+    /// `NotFound` when the registry has none, and why it could not be asked.
+    pub(in crate::flows) async fn present(
+        &self,
+        name: &ClusterName,
+        uid: &Uid,
+    ) -> Result<Arc<Entry>> {
+        let is_meant = |entry: &Arc<Entry>| entry.uid == *uid;
+        if let Some(entry) = self.mirror.get(name).filter(is_meant) {
+            return Ok(entry);
+        }
+        let entry = self.fetch(&Caller::host(), name).await?;
+        Some(entry)
+            .filter(is_meant)
+            .ok_or_else(|| Error::not_found("cluster", name))
     }
 
     async fn fetch_for_change(

@@ -17,6 +17,7 @@
 
 mod access;
 mod bed;
+mod bootstrap;
 mod done;
 mod faults;
 mod full;
@@ -31,5 +32,6 @@ mod rights;
 mod secrets;
 mod shelf;
 mod sources;
+mod swap;
 mod uploads;
 mod watching;

@@ -25,7 +25,7 @@ use crate::handlers::{
         charts::rollback, charts::test, charts::history, charts::manifest, charts::values,
         charts::notes, charts::drift, operations::list, operations::read, operations::events,
         operations::cancel, operations::resume,
-        plugins::slots, plugins::available, plugins::slot,
+        plugins::slots, plugins::available, plugins::slot, plugins::swap, plugins::check, plugins::rollback,
         tokens::list, tokens::create, tokens::revoke, audit::list,
         health::livez, health::readyz, health::version, health::metrics,
     ),

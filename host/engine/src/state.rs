@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     /// The configuration as JSON, without its secrets.
     pub(crate) config: String,
     pub(crate) central: Vec<ResourceGrant>,
+    /// Which cluster `central` leads to; none for the configured one.
+    pub(crate) central_name: Option<String>,
     pub(crate) kv: Arc<dyn Kv>,
     pub(crate) peers: Arc<dyn Peers>,
     pub(crate) world: Arc<dyn World>,

@@ -84,6 +84,7 @@ async fn instantiate(wat: &str, limits: Limits) -> Result<()> {
         digest: "sha256:0".into(),
         config: "{}".into(),
         central: Vec::new(),
+        central_name: None,
         kv: Arc::new(Nothing),
         peers: Arc::new(NoPeers),
         world: Arc::new(Nothing),

@@ -1,11 +1,13 @@
 //! The only way to another machine.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use crate::words::{Fault, LineStream, Mapping, Member, Refusal, Request, Response, Rules, Uid};
+use crate::words::{
+    Fault, LineStream, Mapping, Member, Refusal, Request, Response, Rules, Secret, Uid,
+};
 
 /// One API server (or upstream), with the rules of whoever holds it. Cheap to make: what it is made
 /// of (pool, breaker, discovery) is shared per member.
@@ -28,6 +30,30 @@ pub trait Connection: Send + Sync + std::fmt::Debug {
         version: &str,
         kind: &str,
     ) -> Result<Option<Mapping>, Fault>;
+}
+
+/// A Secret of the cluster that holds the registry.
+#[derive(Debug, Clone)]
+pub struct CentralSecret {
+    /// Its `resourceVersion`.
+    pub version: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its data, decoded.
+    pub data: BTreeMap<String, Secret<Vec<u8>>>,
+}
+
+/// Secrets of the cluster that holds the registry, for the host alone.
+#[async_trait]
+pub trait CentralSecrets: Send + Sync + std::fmt::Debug {
+    /// One Secret; none when it is not there.
+    ///
+    /// # Errors
+    /// Why it cannot be read: no central cluster, no right, no answer.
+    async fn read(&self, namespace: &str, name: &str) -> Result<Option<CentralSecret>, Fault>;
+
+    /// Whether a cluster may name Secrets of a namespace that is not its own.
+    fn is_allowed(&self, namespace: &str) -> bool;
 }
 
 /// Opens connections.

@@ -9,6 +9,7 @@ mod accept;
 mod archives;
 mod drift;
 mod events;
+mod foreign;
 mod journal;
 mod once;
 mod plan;
@@ -39,6 +40,7 @@ use events::Feed;
 
 pub use archives::ArchiveInfo;
 pub use events::OperationEvent;
+pub(in crate::flows) use foreign::Followed;
 pub use journal::OperationQuery;
 pub use once::Once;
 pub use read::{ReleaseQuery, Selection};

@@ -21,10 +21,10 @@ use super::{
 use crate::{
     error::{Error, Result},
     flows::{health::one_line, mirror::Entry},
-    ports::{Call, Connection, Facts, Outcome, Release},
+    ports::{Call, Channel, Connection, Facts, Outcome, Release},
     words::{
-        Fault, LineStream, Mapping, Method, OperationKind, Refusal, Request, Response, Target,
-        TargetState, Writes,
+        Fault, LineStream, Mapping, Method, OperationKind, PodTarget, Refusal, Request, Response,
+        Target, TargetState, Writes,
     },
 };
 
@@ -93,6 +93,13 @@ impl Connection for Watched {
     ) -> Result<Option<Mapping>, Fault> {
         self.inner.mapping(group, version, kind).await
     }
+
+    async fn dial(&self, target: PodTarget) -> Result<Arc<dyn Channel>, Fault> {
+        let channel = self.inner.dial(target).await?;
+        // Nobody looks into what is said to a pod, so it counts as a change.
+        self.has_written.store(true, Ordering::Relaxed);
+        Ok(channel)
+    }
 }
 
 fn of(error: &Error) -> Problem {
@@ -105,7 +112,7 @@ fn of_fault(fault: Fault) -> Problem {
 
 /// Whether a reason says for certain that the change ended, and how.
 fn is_definite(reason: &str) -> bool {
-    const DEFINITE: [&str; 9] = [
+    const DEFINITE: [&str; 18] = [
         "Invalid",
         "NotFound",
         "AlreadyExists",
@@ -115,6 +122,15 @@ fn is_definite(reason: &str) -> bool {
         "TooLarge",
         "Unsupported",
         "NoPlugin",
+        "NoPod",
+        "PodNotReady",
+        "SeveralPods",
+        "NotTiller",
+        "VersionMismatch",
+        "ReleaseLocked",
+        "TillerRefused",
+        "TestsFailed",
+        "Interrupted",
     ];
     DEFINITE.contains(&reason)
 }
@@ -330,7 +346,7 @@ impl Course<'_> {
                     .rollback(call, connection, facts, revision, &options)
                     .await
             }
-            (OperationKind::Uninstall, _) => {
+            (OperationKind::Uninstall | OperationKind::Adopt, _) => {
                 backend.uninstall(call, connection, facts, &options).await
             }
             (OperationKind::Test, _) => backend.run_tests(call, connection, facts, &options).await,

@@ -27,4 +27,5 @@ mod rest;
 mod restart;
 mod rights;
 mod secrets;
+mod traces;
 mod watching;

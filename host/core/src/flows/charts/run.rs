@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use super::{
     Inner, Live, Wish,
@@ -35,7 +36,8 @@ const SLACK: Duration = Duration::from_secs(30);
 impl Inner {
     pub(super) async fn run(&self, id: &OperationId) {
         let Some(live) = self.live(id) else { return };
-        if let Err(error) = self.run_waves(id, &live).await {
+        let span = crate::first_step!("operation", id = %id, state = tracing::field::Empty);
+        if let Err(error) = self.run_waves(id, &live).instrument(span.clone()).await {
             tracing::error!(operation = %id, %error, "the operation ended early");
             let message = one_line(&error.to_string());
             live.change(|o| {
@@ -55,6 +57,7 @@ impl Inner {
             o.state = verdict(o, is_cancelled);
             o.finished_ms = Some(self.world.now_ms());
         });
+        span.record("state", tracing::field::debug(done.state));
         // The record first: a crash in between leaves a sealed part that nobody asks for.
         while let Err(error) = self.save(&done).await {
             tracing::warn!(operation = %id, %error, "the end could not be journaled; trying again");
@@ -240,6 +243,7 @@ impl Inner {
         .await;
         let outcome = self
             .apply_to(&entry, &operation, backend, sealed, row)
+            .instrument(crate::step!("target", cluster = %target.cluster))
             .await;
         match outcome {
             Ok(outcome) => {

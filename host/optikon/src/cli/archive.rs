@@ -4,14 +4,21 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use reqwest::Method;
 use serde_json::Value;
 
 use super::{
     chart::source,
     client::{Client, GatewayArgs, segment},
-    import,
-    output::{self, Format, OutputArgs, confirm, say, table, text_at},
+    forget::Noun,
+    output::{self, Format, OutputArgs, say, table, text_at},
+};
+
+const ARCHIVE: Noun = Noun {
+    one: "archive",
+    many: "archives",
+    path: "/archives",
+    verb: "Erase",
+    done: "erased",
 };
 
 /// `optikon archive`.
@@ -79,7 +86,7 @@ pub(crate) async fn run(args: ArchiveArgs) -> Result<ExitCode> {
             let archive = client.get(&path, &[]).await?;
             show(&archive, std::slice::from_ref(&archive), format, "")?;
         }
-        Command::Delete { digests, yes } => return delete(&client, &digests, yes).await,
+        Command::Delete { digests, yes } => return ARCHIVE.delete(&client, &digests, yes).await,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -113,23 +120,4 @@ fn show(answer: &Value, items: &[Value], format: Format, nothing: &str) -> Resul
         }
     }
     Ok(())
-}
-
-async fn delete(client: &Client, digests: &[String], is_yes: bool) -> Result<ExitCode> {
-    if digests.len() > 1 && !confirm(&format!("Erase {} archives?", digests.len()), is_yes)? {
-        say("nothing was changed");
-        return Ok(ExitCode::from(1));
-    }
-    let mut failed = 0;
-    for digest in digests {
-        let path = format!("/archives/{}", segment(digest));
-        match client.send(Method::DELETE, &path, &[], None, None).await {
-            Ok(_) => say(format_args!("archive {digest} erased")),
-            Err(error) => {
-                failed += 1;
-                output::complain(&error);
-            }
-        }
-    }
-    Ok(import::exit_code(digests.len(), failed))
 }

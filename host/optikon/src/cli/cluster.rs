@@ -9,8 +9,17 @@ use serde_json::{Map, Value, json};
 
 use super::{
     client::{Client, GatewayArgs, read_token, segment},
+    forget::Noun,
     import,
-    output::{self, Format, OutputArgs, confirm, say, table, text_at},
+    output::{self, Format, OutputArgs, say, table, text_at},
+};
+
+const CLUSTER: Noun = Noun {
+    one: "cluster",
+    many: "clusters",
+    path: "/cluster",
+    verb: "Forget",
+    done: "forgotten",
 };
 
 /// `optikon cluster`.
@@ -176,7 +185,7 @@ pub(crate) async fn run(args: ClusterArgs) -> Result<ExitCode> {
                 Format::Table | Format::Wide => describe(&cluster),
             }
         }
-        Command::Delete { names, yes } => return delete(&client, &names, yes).await,
+        Command::Delete { names, yes } => return CLUSTER.delete(&client, &names, yes).await,
         Command::Watch { selector } => watch(&client, selector, format).await?,
         Command::Label { name, labels } => {
             let mut patch = Map::new();
@@ -431,28 +440,6 @@ fn describe(cluster: &Value) {
         });
         table(&["KIND", "NAMESPACE", "NAME", "READY"], rows.collect());
     }
-}
-
-async fn delete(client: &Client, names: &[String], is_yes: bool) -> Result<ExitCode> {
-    if names.len() > 1 {
-        let question = format!("Forget {} clusters?", names.len());
-        if !confirm(&question, is_yes)? {
-            say("nothing was changed");
-            return Ok(ExitCode::from(1));
-        }
-    }
-    let mut failed = 0;
-    for name in names {
-        let path = format!("/cluster/{}", segment(name));
-        match client.send(Method::DELETE, &path, &[], None, None).await {
-            Ok(_) => say(format_args!("cluster {name} forgotten")),
-            Err(error) => {
-                failed += 1;
-                output::complain(&error);
-            }
-        }
-    }
-    Ok(import::exit_code(names.len(), failed))
 }
 
 async fn watch(client: &Client, selector: String, format: Format) -> Result<()> {

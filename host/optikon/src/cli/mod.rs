@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod config;
 pub(crate) mod follow;
+pub(crate) mod forget;
 pub(crate) mod import;
 pub(crate) mod kubeconfig;
 pub(crate) mod operation;

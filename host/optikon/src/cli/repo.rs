@@ -9,8 +9,17 @@ use serde_json::{Map, Value, json};
 
 use super::{
     client::{Client, GatewayArgs, read_token, segment},
+    forget::Noun,
     import,
-    output::{self, Format, OutputArgs, confirm, say, table, text_at},
+    output::{self, Format, OutputArgs, say, table, text_at},
+};
+
+const REPO: Noun = Noun {
+    one: "repository",
+    many: "repositories",
+    path: "/repositories",
+    verb: "Forget",
+    done: "forgotten",
 };
 
 /// `optikon repo`.
@@ -101,7 +110,7 @@ pub(crate) async fn run(args: RepoArgs) -> Result<ExitCode> {
             let found = client.get(&path, &[]).await?;
             show(&found, std::slice::from_ref(&found), format)?;
         }
-        Command::Remove { names, yes } => return remove(&client, &names, yes).await,
+        Command::Remove { names, yes } => return REPO.delete(&client, &names, yes).await,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -143,23 +152,4 @@ fn show(answer: &Value, items: &[Value], format: Format) -> Result<()> {
         }
     }
     Ok(())
-}
-
-async fn remove(client: &Client, names: &[String], is_yes: bool) -> Result<ExitCode> {
-    if names.len() > 1 && !confirm(&format!("Forget {} repositories?", names.len()), is_yes)? {
-        say("nothing was changed");
-        return Ok(ExitCode::from(1));
-    }
-    let mut failed = 0;
-    for name in names {
-        let path = format!("/repositories/{}", segment(name));
-        match client.send(Method::DELETE, &path, &[], None, None).await {
-            Ok(_) => say(format_args!("repository {name} forgotten")),
-            Err(error) => {
-                failed += 1;
-                output::complain(&error);
-            }
-        }
-    }
-    Ok(import::exit_code(names.len(), failed))
 }

@@ -64,6 +64,12 @@ async fn a_release_may_come_with_its_chart() {
         "{}",
         taken.text
     );
+    let alone = Form::new()
+        .text("request", "{}")
+        .text("prov", "-----BEGIN PGP SIGNED MESSAGE-----");
+    let alone = send(alone).await.unwrap();
+    assert_eq!(alone.status, 422, "{}", alone.text);
+    assert!(detail(&alone).contains("prov: "), "{}", alone.text);
     let twice = send(request(Some(json!({"url": "https://a/b.tgz"}))))
         .await
         .unwrap();

@@ -48,14 +48,17 @@ pub(super) async fn request(
     let request = parts.remove(REQUEST.0);
     let request = request.ok_or_else(|| Error::invalid(REQUEST.0, "the part is missing"))?;
     let mut value = negotiate::json(&request)?;
+    let prov = parts.remove(PROV.0);
     let (Some(chart), Some(map)) = (parts.remove(CHART.0), value.as_object_mut()) else {
+        if prov.is_some() {
+            return Err(Error::invalid(PROV.0, "goes with the part chart only").into());
+        }
         return Ok((value, request));
     };
     if map.contains_key("chart") {
         let message = "the chart comes as a part already; leave this member out";
         return Err(Error::invalid("chart", message).into());
     }
-    let prov = parts.remove(PROV.0);
     let kept = gateway.charts.keep_archive(caller, chart, prov).await?;
     map.insert("chart".into(), json!({ "digest": kept.digest }));
     // The chart is in it by its digest.

@@ -21,7 +21,6 @@ use optikon_store::{Store, StoreOptions};
 use optikon_tests::charts::{arguments, source};
 use optikon_tests::scratch;
 use optikon_xtask::folders::Folders;
-use optikon_xtask::plugins;
 use serde_json::Value;
 
 use crate::cases::difference;
@@ -248,8 +247,7 @@ async fn check(charts: &dyn Charts, case: &Case) -> Result<Option<String>> {
 
 async fn engine(folder: &Path) -> Result<(Engine, SlotName)> {
     let file =
-        tokio::task::spawn_blocking(|| plugins::build_shipped(&Folders::here(), "charts-helm"))
-            .await??;
+        tokio::task::spawn_blocking(|| optikon_tests::gateway::plugin("charts-helm")).await??;
     let store = Store::open(&folder.join("data"), StoreOptions::default())?;
     let mut config = EngineConfig::new(folder);
     config.cache_folder = Some(Folders::here().target.join("contract-cache"));

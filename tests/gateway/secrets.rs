@@ -11,6 +11,8 @@ use crate::bed::{
 use crate::plugins::folder_with;
 use crate::watching::Watch;
 
+/// Everything but what the compiler says about the code of plugins, which knows no member and would be gigabytes.
+const TRACE: &str = "trace,cranelift_codegen=warn,regalloc2=warn";
 const CANARY: &str = "canary-9f2b/+7d41_s3cr3t~token.of-a.member";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -18,7 +20,7 @@ async fn a_members_token_is_found_in_no_reply_log_metric_or_file() {
     let member = FakeMember::start().await.unwrap();
     member.require_token(CANARY);
     let builder = Gateway::builder()
-        .variable("OPTIKON_LOG", "trace")
+        .variable("OPTIKON_LOG", TRACE)
         .config("[probing]\nreach_seconds = 1\n");
     let mut own = own(builder).await;
     let gateway = &own.gateway;
@@ -113,7 +115,7 @@ async fn a_spying_prober_finds_no_credential_even_where_the_member_repeats_it() 
     let plugins = folder_with("hostile-prober", folder.path()).await;
     let config = "[plugins.slots.prober]\nplugin = \"hostile-prober\"\ngrants = [\"kube\", \"log\", \"config\"]\n\
                   config = { behaviour = \"spy\" }\n";
-    let builder = Gateway::builder().variable("OPTIKON_LOG", "trace");
+    let builder = Gateway::builder().variable("OPTIKON_LOG", TRACE);
     let mut own = own(builder.plugins_folder(&plugins).config(config)).await;
     let client = own.gateway.client().unwrap();
     let body = registration("spied", &member, CANARY);

@@ -32,21 +32,26 @@ pub(crate) fn built() -> Result<&'static Built> {
         .map_err(|error| anyhow!("{error}"))
 }
 
+/// A path that somebody named, so that nothing is built.
+fn given(name: &str) -> Option<PathBuf> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty());
+    value.map(PathBuf::from)
+}
+
 fn build() -> Result<Built> {
     let folders = Folders::here();
-    let given = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     // Processes of one test run take turns.
     fs::create_dir_all(&folders.target)?;
     let lock = File::create(folders.target.join("tests-build.lock"))?;
     lock.lock()?;
     let program = if let Some(path) = given("OPTIKON_BIN") {
-        PathBuf::from(path)
+        path
     } else {
         build_gateway(&folders)?;
         folders.gateway_binary()
     };
     let plugins = if let Some(path) = given("OPTIKON_PLUGINS") {
-        PathBuf::from(path)
+        path
     } else {
         plugins::build_all(&folders)?;
         folders.plugins()
@@ -57,6 +62,21 @@ fn build() -> Result<Built> {
     Ok(Built { program, plugins })
 }
 
+/// A shipped plugin's component: of the folder `OPTIKON_PLUGINS`, else built now.
+///
+/// # Errors
+/// When there is none of that name, or it does not build.
+pub fn plugin(name: &str) -> Result<PathBuf> {
+    let Some(folder) = given("OPTIKON_PLUGINS") else {
+        return plugins::build_shipped(&Folders::here(), name);
+    };
+    let file = folder.join(format!("{name}.wasm"));
+    if !file.is_file() {
+        bail!("there is no plugin {name} in {}", folder.display());
+    }
+    Ok(file)
+}
+
 /// A test guest's component: of the folder `OPTIKON_GUESTS`, else built now, once per test process.
 ///
 /// # Errors
@@ -65,8 +85,8 @@ pub fn guest(name: &str) -> Result<PathBuf> {
     static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let folder = FOLDER
         .get_or_init(|| {
-            if let Some(path) = std::env::var_os("OPTIKON_GUESTS").filter(|path| !path.is_empty()) {
-                return Ok(PathBuf::from(path));
+            if let Some(path) = given("OPTIKON_GUESTS") {
+                return Ok(path);
             }
             let folders = Folders::here();
             plugins::build_guests(&folders)

@@ -17,7 +17,7 @@ use crate::client::Client;
 use crate::process::Process;
 use crate::scratch;
 
-pub use crate::built::{guest, program};
+pub use crate::built::{guest, plugin, program};
 
 /// The first start compiles every plugin, which takes minutes in a debug build on a loaded machine.
 const START: Duration = Duration::from_secs(300);

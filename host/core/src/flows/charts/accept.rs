@@ -1,6 +1,6 @@
 //! Operations: accepted whole, journaled before anything is touched, handed over to the runner.
 
-use std::sync::PoisonError;
+use std::{collections::HashSet, sync::PoisonError};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -159,10 +159,10 @@ impl ChartFlows {
                     let is_same = other.release == operation.release
                         && other.namespace == operation.namespace
                         && !other.state.is_final();
-                    let locks: Vec<String> = if is_same {
+                    let locks: HashSet<String> = if is_same {
                         other.targets.iter().map(|t| self.lock_of(t)).collect()
                     } else {
-                        Vec::new()
+                        HashSet::new()
                     };
                     wanted.iter().position(|lock| locks.contains(lock))
                 });

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{ChartFlows, Selection, plan::reason_of};
+use super::{
+    ChartFlows, Selection,
+    watched::{Watched, of_fault},
+};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     ports::{Call, Facts},
     words::{Caller, Writes},
 };
@@ -34,7 +37,8 @@ impl ChartFlows {
                 let connection = inner
                     .connect(&entry, Writes::DryRun)
                     .await
-                    .map_err(|fault| (fault.reason.reason().to_owned(), fault.message))?;
+                    .map_err(|fault| of_fault(&fault))?;
+                let connection = Watched::reading(connection);
                 let facts = Facts {
                     release: release.clone(),
                     namespace: namespace.clone(),
@@ -42,8 +46,8 @@ impl ChartFlows {
                     ..Facts::default()
                 };
                 let call = Call::client().within(DEADLINE);
-                let of = |error: Error| (reason_of(&error).to_owned(), error.to_string());
-                let mut objects = backend.drift(call, connection, facts).await.map_err(of)?;
+                let found = backend.drift(call, connection.clone(), facts).await;
+                let mut objects = found.map_err(|error| connection.problem(&error))?;
                 let count = objects.len();
                 objects.retain(|object| object.what != "unchanged");
                 Ok(vec![Map::from_iter([

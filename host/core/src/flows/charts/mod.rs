@@ -20,6 +20,7 @@ mod run;
 mod sources;
 mod target;
 mod targets;
+mod watched;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

@@ -12,6 +12,7 @@ use super::{
     request::{DryRun, Options},
     run::TIMEOUT,
     targets,
+    watched::{self, Watched},
 };
 use crate::{
     error::{Error, Result},
@@ -253,18 +254,19 @@ impl Inner {
         let connection = self
             .connect(entry, Writes::DryRun)
             .await
-            .map_err(|fault| (fault.reason.reason().to_owned(), fault.message))?;
+            .map_err(|fault| watched::of_fault(&fault))?;
+        let connection = Watched::reading(connection);
         let changes = ready
             .backend
             .preview(
                 Call::client().within(TIMEOUT),
-                connection,
+                connection.clone(),
                 facts.clone(),
                 plan.prepared.plan.clone().into(),
                 &options_json(&request.options, TIMEOUT),
             )
             .await
-            .map_err(|error| (reason_of(&error).to_owned(), error.to_string()))?;
+            .map_err(|error| connection.problem(&error))?;
         item.insert("objects".into(), json!(changes));
         Ok(item)
     }

@@ -5,7 +5,13 @@ use std::{sync::Arc, time::Duration};
 use futures::{StreamExt, stream};
 use serde_json::{Map, Value, json};
 
-use super::{ChartFlows, Inner, plan::reason_of, remember::Remembering, request::Targets, targets};
+use super::{
+    ChartFlows, Inner,
+    remember::Remembering,
+    request::Targets,
+    targets,
+    watched::{Problem, Watched, of_fault},
+};
 use crate::{
     error::{Error, Result},
     flows::{health::one_line, mirror::Entry},
@@ -51,9 +57,10 @@ impl ChartFlows {
                 let connection = inner
                     .connect(&entry, Writes::None)
                     .await
-                    .map_err(of_fault)?;
+                    .map_err(|fault| of_fault(&fault))?;
+                let watched = Watched::reading(connection);
                 let connection = Arc::new(Remembering::new(
-                    connection,
+                    watched.clone(),
                     inner.memory.clone(),
                     entry.uid.clone(),
                 ));
@@ -61,7 +68,7 @@ impl ChartFlows {
                 let found = backend
                     .list_releases(call, connection, namespace, &filter)
                     .await;
-                let found = found.map_err(|e| (reason_of(&e).to_owned(), e.to_string()))?;
+                let found = found.map_err(|error| watched.problem(&error))?;
                 found.iter().map(row).collect()
             })
         })
@@ -88,7 +95,8 @@ impl ChartFlows {
                 let connection = inner
                     .connect(&entry, Writes::None)
                     .await
-                    .map_err(of_fault)?;
+                    .map_err(|fault| of_fault(&fault))?;
+                let connection = Watched::reading(connection);
                 let cluster = entry.cluster.name().to_string();
                 let facts = Facts {
                     release,
@@ -97,10 +105,10 @@ impl ChartFlows {
                     ..Facts::default()
                 };
                 let call = Call::client().within(DEADLINE);
-                let of = |e: Error| (reason_of(&e).to_owned(), e.to_string());
+                let of = |error: Error| connection.problem(&error);
                 if part == "history" {
                     let list = backend
-                        .history(call, connection, facts, 256)
+                        .history(call, connection.clone(), facts, 256)
                         .await
                         .map_err(of)?;
                     let revisions = list.iter().map(row).collect::<Result<Vec<_>, _>>()?;
@@ -110,7 +118,7 @@ impl ChartFlows {
                     )])]);
                 }
                 let content = backend
-                    .get(call, connection, facts, revision)
+                    .get(call, connection.clone(), facts, revision)
                     .await
                     .map_err(of)?;
                 let mut out = row(&content.release)?;
@@ -141,10 +149,8 @@ impl ChartFlows {
             Arc<Inner>,
             Arc<Entry>,
             Arc<dyn Charts>,
-        ) -> futures::future::BoxFuture<
-            'static,
-            Result<Vec<Map<String, Value>>, (String, String)>,
-        >,
+        )
+            -> futures::future::BoxFuture<'static, Result<Vec<Map<String, Value>>, Problem>>,
     {
         let is_all = selection.names.is_empty() && selection.selector.is_empty();
         let wanted = Targets {
@@ -188,13 +194,9 @@ impl ChartFlows {
     }
 }
 
-fn row(release: &Release) -> Result<Map<String, Value>, (String, String)> {
+fn row(release: &Release) -> Result<Map<String, Value>, Problem> {
     match serde_json::to_value(release) {
         Ok(Value::Object(map)) => Ok(map),
         _ => Err(("Internal".into(), "a release could not be shown".into())),
     }
-}
-
-fn of_fault(fault: crate::words::Fault) -> (String, String) {
-    (fault.reason.reason().to_owned(), fault.message)
 }

@@ -8,24 +8,20 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    plan::reason_of,
     prepare::options_json,
     request::OnFailure,
     run::{Course, TIMEOUT},
+    watched::{Problem, Watched, of_error, of_fault},
 };
 use crate::{
     error::{Error, Result},
-    flows::{health::one_line, mirror::Entry},
-    ports::{Call, Connection, Facts, Outcome, Release},
-    words::{
-        Fault, LineStream, Mapping, Method, OperationKind, Refusal, Request, Response, Target,
-        TargetState, Writes,
-    },
+    flows::mirror::Entry,
+    ports::{Call, Facts, Outcome, Release},
+    words::{OperationKind, Target, TargetState, Writes},
 };
 
 /// A target's call may take this much longer than what its backend was told.
@@ -38,9 +34,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Clusters taken back at once.
 const BACK_AT_ONCE: usize = 10;
-
-/// A reason and one line for people.
-type Problem = (String, String);
 
 /// What is to be done to a target.
 #[derive(Debug, Clone, Copy)]
@@ -59,48 +52,6 @@ enum Found {
     Gone,
     /// The operation's newest revision.
     Own(Box<Release>),
-}
-
-/// A connection that remembers whether anything was asked to change.
-#[derive(Debug)]
-struct Watched {
-    inner: Arc<dyn Connection>,
-    has_written: Arc<AtomicBool>,
-}
-
-#[async_trait]
-impl Connection for Watched {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    async fn request(&self, request: Request) -> Result<Response, Fault> {
-        if request.method != Method::Get {
-            self.has_written.store(true, Ordering::Relaxed);
-        }
-        self.inner.request(request).await
-    }
-
-    async fn lines(&self, request: Request) -> Result<LineStream, Refusal> {
-        self.inner.lines(request).await
-    }
-
-    async fn mapping(
-        &self,
-        group: &str,
-        version: &str,
-        kind: &str,
-    ) -> Result<Option<Mapping>, Fault> {
-        self.inner.mapping(group, version, kind).await
-    }
-}
-
-fn of(error: &Error) -> Problem {
-    (reason_of(error).to_owned(), one_line(&error.to_string()))
-}
-
-fn of_fault(fault: &Fault) -> Problem {
-    (fault.reason.reason().to_owned(), one_line(&fault.message))
 }
 
 /// Whether a reason says for certain that the change ended, and how.
@@ -134,13 +85,13 @@ fn left((reason, message): Problem, found: &Found) -> Problem {
 impl Course<'_> {
     /// Where a target is now: `None` when it was deleted, a problem when the registry does not say.
     async fn entry(&self, target: &Target) -> Result<Option<Arc<Entry>>, Problem> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + self.within(PATIENCE);
         let clusters = &self.inner.clusters;
         loop {
             match clusters.present(&target.cluster, &target.uid).await {
                 Ok(entry) => return Ok(Some(entry)),
                 Err(Error::NotFound { .. }) => return Ok(None),
-                Err(error) if Instant::now() >= end => return Err(of(&error)),
+                Err(error) if Instant::now() >= end => return Err(of_error(&error)),
                 Err(_) => sleep(PAUSE).await,
             }
         }
@@ -158,25 +109,23 @@ impl Course<'_> {
                 .ended(row, TargetState::Failed, Some(problem), None)
                 .await;
         }
-        let (entry, untouched) = match self.entry(&target).await {
-            Ok(Some(entry)) => (Ok(entry), TargetState::Skipped),
+        let (untouched, problem) = match self.entry(&target).await {
+            Ok(Some(entry)) => return self.change(row, &entry, was_begun).await,
             Ok(None) => {
                 let problem = ("ClusterDeleted".into(), "the cluster was deleted".into());
-                (Err(problem), TargetState::Skipped)
+                (TargetState::Skipped, problem)
             }
-            Err(problem) => (Err(problem), TargetState::Failed),
+            Err(problem) => (TargetState::Failed, problem),
         };
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(problem) => {
-                let state = if was_begun {
-                    TargetState::Unknown
-                } else {
-                    untouched
-                };
-                return self.ended(row, state, Some(problem), None).await;
-            }
+        let state = if was_begun {
+            TargetState::Unknown
+        } else {
+            untouched
         };
+        self.ended(row, state, Some(problem), None).await
+    }
+
+    async fn change(&self, row: usize, entry: &Entry, was_begun: bool) -> Result<()> {
         let now = self.inner.world.now_ms();
         self.live.change(|o| {
             if let Some(target) = o.targets.get_mut(row) {
@@ -191,7 +140,7 @@ impl Course<'_> {
             to_revision: self.sealed.to_revision,
             after: 0,
         };
-        let (state, problem, revision) = self.see_through(&entry, deed, row, was_begun).await;
+        let (state, problem, revision) = self.see_through(entry, deed, row, was_begun).await;
         self.ended(row, state, problem, revision).await?;
         if state == TargetState::Failed && self.sealed.strategy.on_failure == OnFailure::Rollback {
             self.roll_back(row).await?;
@@ -278,14 +227,15 @@ impl Course<'_> {
             .connect(entry, Writes::None)
             .await
             .map_err(|fault| of_fault(&fault))?;
+        let connection = Watched::reading(connection);
         let call = Call::background().within(LOOK);
         let history = self
             .backend
-            .history(call, connection, self.facts(entry, row), 0)
+            .history(call, connection.clone(), self.facts(entry, row), 0)
             .await;
         match history {
             Err(Error::NotFound { .. }) => Ok(Found::Gone),
-            Err(error) => Err(of(&error)),
+            Err(error) => Err(connection.problem(&error)),
             Ok(list) => {
                 let id = self.live.id.as_str();
                 let own = list
@@ -320,17 +270,15 @@ impl Course<'_> {
             .connect(entry, Writes::All)
             .await
             .map_err(|fault| of_fault(&fault))?;
-        let connection = Arc::new(Watched {
-            inner,
-            has_written: has_written.clone(),
-        });
+        let watched = Watched::new(inner, has_written.clone());
+        let connection = watched.clone();
         let facts = self.facts(entry, row);
         let given = self.sealed.options.timeout_seconds;
         let timeout = self.within(given.map_or(TIMEOUT, Duration::from_secs));
         let options = options_json(&self.sealed.options, timeout);
         let mut call = Call::background().within(self.within(timeout + SLACK));
         call.operation = Some(self.live.id.clone());
-        let plan = self.sealed.plan(row).map_err(|e| of(&e))?;
+        let plan = self.sealed.plan(row).map_err(|e| of_error(&e))?;
         let backend = &self.backend;
         let done = match (deed.kind, plan) {
             (OperationKind::Install, Some(plan)) => {
@@ -357,7 +305,7 @@ impl Course<'_> {
                 "an operation of kind {kind:?} has no plan"
             ))),
         };
-        done.map_err(|error| of(&error))
+        done.map_err(|error| watched.problem(&error))
     }
 
     async fn ended(

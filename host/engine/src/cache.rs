@@ -12,10 +12,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use optikon_core::words::hex;
 use sha2::{Digest, Sha256};
 use wasmtime::{Engine, component::Component};
-
-use crate::load::hex;
 
 const DIGEST_BYTES: usize = 32;
 

@@ -8,8 +8,8 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use optikon_core::words::sha256;
 use optikon_core::{Error, Result, ports::Archives};
-use sha2::{Digest, Sha256};
 
 /// All archives together; api.md.
 const QUOTA_BYTES: u64 = 1 << 30;
@@ -105,11 +105,7 @@ impl Archives for ArchiveFolder {
     async fn keep(&self, bytes: Bytes) -> Result<String> {
         let this = self.clone();
         blocking(move || {
-            let sum = Sha256::digest(&bytes);
-            let digest = format!(
-                "sha256:{}",
-                sum.iter().map(|b| format!("{b:02x}")).collect::<String>()
-            );
+            let digest = sha256(&bytes);
             let file = this.file(&digest)?;
             if file.exists() {
                 return Ok(digest);

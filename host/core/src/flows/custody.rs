@@ -4,14 +4,13 @@ use std::{collections::HashSet, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use x509_parser::pem::Pem;
 
 use super::input::{self, PROXY_URL, REFERENCE_KIND, TLS_SERVER_NAME};
 use crate::{
     error::{Error, Result},
     ports::{Bound, Vault, VaultEntry, World},
-    words::{Cluster, Credential, Fault, FaultReason, Member, Uid, hex},
+    words::{Cluster, Credential, Fault, FaultReason, Member, Uid, hex, sha256},
 };
 
 /// A sealed entry that no object refers to is a leftover of a crash when it is older than this.
@@ -203,9 +202,7 @@ fn foreign_reference(cluster: &Cluster) -> Result<(), Fault> {
 fn bound_of(cluster: &Cluster, uid: Option<Uid>) -> Result<Bound> {
     let mut endpoints: Vec<String> = cluster.endpoints()?.into_iter().map(|e| e.url).collect();
     endpoints.sort();
-    let ca_digest = cluster
-        .ca()?
-        .map(|pem| format!("sha256:{}", hex(&Sha256::digest(pem.as_bytes()))));
+    let ca_digest = cluster.ca()?.map(|pem| sha256(pem.as_bytes()));
     Ok(Bound {
         uid,
         endpoints,

@@ -28,6 +28,22 @@ pub struct Fetch {
     pub timeout: Duration,
 }
 
+impl Fetch {
+    /// Of this address, without a credential and against the system's roots.
+    pub fn new(link: Link, limit_bytes: u64, timeout: Duration) -> Self {
+        Self {
+            link,
+            accept: None,
+            is_packed: false,
+            credential: None,
+            trusted: Vec::new(),
+            ca: None,
+            limit_bytes,
+            timeout,
+        }
+    }
+}
+
 /// An answer that is no redirect, whatever its status.
 #[derive(Debug, Clone)]
 pub struct Fetched {

@@ -1,5 +1,7 @@
 //! Bytes as people and file names have them.
 
+use sha2::{Digest, Sha256};
+
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Two lower-case digits a byte.
@@ -16,6 +18,11 @@ pub fn hex(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+/// `sha256:` and the 64 digits of the digest of these bytes.
+pub fn sha256(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub use connection::{
 };
 pub use credential::{Credential, Member};
 pub use durations::{BUCKETS_SECONDS, Durations};
-pub use hex::hex;
+pub use hex::{hex, sha256};
 pub use link::Link;
 pub use name::{ClusterName, InvalidName, PluginName, SlotName, Uid};
 pub use operation::{Operation, OperationId, OperationKind, OperationState, Target, TargetState};

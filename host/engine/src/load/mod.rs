@@ -8,10 +8,9 @@ use std::{fs, io::Read, path::Path};
 
 use optikon_core::{
     ports::{Inspection, Invalidity, PluginInfo},
-    words::PluginName,
+    words::{PluginName, sha256},
 };
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 pub(crate) use sections::Manifest;
 pub(crate) use world::Worlds;
@@ -53,15 +52,6 @@ pub(crate) fn read(file: &Path, limit: u64) -> Result<Vec<u8>, Invalidity> {
         ));
     }
     Ok(bytes)
-}
-
-/// `sha256:…` of bytes.
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(bytes)))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Looks at a file's bytes without compiling or running them. `fallback` names a plugin that cannot say its own name.
@@ -114,7 +104,7 @@ pub(crate) fn describe(bytes: Vec<u8>, fallback: &str, worlds: &Worlds) -> Descr
             .as_ref()
             .map(|m| crate::escape::line(&m.description, 512))
             .unwrap_or_default(),
-        digest: digest(&bytes),
+        digest: sha256(&bytes),
         size_bytes: bytes.len() as u64,
         imports,
         asks: manifest

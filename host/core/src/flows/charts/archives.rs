@@ -3,14 +3,13 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::ChartFlows;
 use crate::{
     error::{Error, Result},
     flows::health::rfc3339,
     ports::{Call, Table},
-    words::Caller,
+    words::{Caller, sha256},
 };
 
 /// Packed; what is inside is bounded by the loader.
@@ -67,11 +66,7 @@ impl ChartFlows {
                 limit_bytes: MAX_ARCHIVE_BYTES as u64,
             });
         }
-        let sum = Sha256::digest(&bytes);
-        let digest = format!(
-            "sha256:{}",
-            sum.iter().map(|b| format!("{b:02x}")).collect::<String>()
-        );
+        let digest = sha256(&bytes);
         let now_ms = self.inner.world.now_ms();
         let signed_by = match self.inner.provenance.get() {
             Some(keys) => keys.signer(provenance.as_deref(), &digest, now_ms)?,

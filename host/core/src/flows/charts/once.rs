@@ -9,7 +9,7 @@ use super::{ChartFlows, Inner, journal::read};
 use crate::{
     error::{Error, Result},
     ports::Table,
-    words::{Caller, Operation, OperationId},
+    words::{Caller, Operation, OperationId, hex},
 };
 
 /// A key that its caller gave a request, and a digest of that request.
@@ -51,7 +51,7 @@ fn digest(parts: &[&[u8]]) -> String {
         sum.update((part.len() as u64).to_be_bytes());
         sum.update(part);
     }
-    sum.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    hex(&sum.finalize())
 }
 
 /// Holds a key while its request is being taken in.

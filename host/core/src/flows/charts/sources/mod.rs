@@ -11,13 +11,12 @@ mod versions;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::{ChartFlows, archives::MAX_ARCHIVE_BYTES, request::ChartSource};
 use crate::{
     error::{Error, FieldError, Result},
     ports::{Fetch, Fetched},
-    words::{Caller, FaultReason, Link},
+    words::{Caller, FaultReason, Link, sha256},
 };
 
 pub use provenance::Provenance;
@@ -30,6 +29,8 @@ const MAX_PROVENANCE_BYTES: u64 = 1 << 20;
 const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(120);
 /// An index.
 const INDEX_TIMEOUT: Duration = Duration::from_secs(60);
+/// For a place among those that fetch; slow sources must not keep everybody.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a source came to.
 #[derive(Debug)]
@@ -102,12 +103,6 @@ pub(super) fn check(chart: &ChartSource) -> Vec<FieldError> {
     problems
 }
 
-fn sha256(bytes: &[u8]) -> String {
-    let sum = Sha256::digest(bytes);
-    let hex: String = sum.iter().map(|b| format!("{b:02x}")).collect();
-    format!("sha256:{hex}")
-}
-
 /// The body of a success; other statuses are the caller's mistake where he can do something.
 fn reply(field: Field, answer: Fetched) -> Result<Bytes> {
     let (link, status) = (&answer.link, answer.status);
@@ -145,7 +140,11 @@ impl ChartFlows {
             return Ok(chart.digest.clone());
         }
         // Each may hold an archive and an index.
-        let _place = self.inner.fetches.acquire().await;
+        let place = tokio::time::timeout(PLACE_TIMEOUT, self.inner.fetches.acquire());
+        let _place = place.await.map_err(|_| Error::Busy {
+            message: "charts of other requests are being fetched".into(),
+            retry_after: INDEX_TIMEOUT,
+        })?;
         let obtained = if let Some(url) = &chart.url {
             self.fetch_address(url).await?
         } else if let Some(oci) = &chart.oci {
@@ -205,16 +204,7 @@ impl ChartFlows {
         let at = base.below("index.yaml");
         let at =
             at.map_err(|why| Error::Internal(format!("repository {}: {why}", repository.name)))?;
-        let fetch = Fetch {
-            link: at.clone(),
-            accept: None,
-            is_packed: false,
-            credential: None,
-            trusted: Vec::new(),
-            ca: None,
-            limit_bytes: index::MAX_INDEX_BYTES,
-            timeout: INDEX_TIMEOUT,
-        };
+        let fetch = Fetch::new(at.clone(), index::MAX_INDEX_BYTES, INDEX_TIMEOUT);
         let fetch = self.with_access(fetch, Some(&repository)).await?;
         let body = reply(
             Field::Repository,
@@ -255,16 +245,8 @@ impl ChartFlows {
         if self.inner.provenance.get().is_none() {
             return Ok(None);
         }
-        let fetch = Fetch {
-            link: archive.clone().with_suffix(".prov"),
-            accept: None,
-            is_packed: false,
-            credential: None,
-            trusted: Vec::new(),
-            ca: None,
-            limit_bytes: MAX_PROVENANCE_BYTES,
-            timeout: INDEX_TIMEOUT,
-        };
+        let link = archive.clone().with_suffix(".prov");
+        let fetch = Fetch::new(link, MAX_PROVENANCE_BYTES, INDEX_TIMEOUT);
         let fetch = self.with_access(fetch, repository).await?;
         let answer = self.fetch(field, fetch).await?;
         // Stores of objects say 403 for what is not there.
@@ -281,14 +263,8 @@ impl ChartFlows {
         repository: Option<&Repository>,
     ) -> Result<Bytes> {
         let fetch = Fetch {
-            link: link.clone(),
-            accept: None,
             is_packed: true,
-            credential: None,
-            trusted: Vec::new(),
-            ca: None,
-            limit_bytes: MAX_ARCHIVE_BYTES as u64,
-            timeout: ARCHIVE_TIMEOUT,
+            ..Fetch::new(link.clone(), MAX_ARCHIVE_BYTES as u64, ARCHIVE_TIMEOUT)
         };
         let fetch = self.with_access(fetch, repository).await?;
         reply(field, self.fetch(field, fetch).await?)

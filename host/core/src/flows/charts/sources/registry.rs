@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     flows::charts::{ChartFlows, archives::MAX_ARCHIVE_BYTES},
     ports::{Fetch, Fetched},
-    words::{Credential, Link, Secret},
+    words::{Credential, Link, Secret, sha256},
 };
 
 const CONFIG: &str = "application/vnd.cncf.helm.config.v1+json";
@@ -230,7 +230,7 @@ pub(super) async fn pull(
 }
 
 fn check_digest(link: &Link, body: &[u8], wanted: &str) -> Result<()> {
-    if super::sha256(body) == wanted {
+    if sha256(body) == wanted {
         return Ok(());
     }
     Err(Error::Source(format!(
@@ -290,14 +290,10 @@ impl Session<'_> {
         is_packed: bool,
     ) -> Result<Fetched> {
         let plain = Fetch {
-            link: link.clone(),
             accept: Some(accept.to_owned()),
             is_packed,
-            credential: None,
-            trusted: Vec::new(),
             ca: self.repository.and_then(|r| r.ca.clone()),
-            limit_bytes,
-            timeout,
+            ..Fetch::new(link.clone(), limit_bytes, timeout)
         };
         let first = self
             .flows
@@ -340,14 +336,9 @@ impl Session<'_> {
         }
         let host = link.authority();
         let fetch = Fetch {
-            link,
             accept: Some("application/json".into()),
-            is_packed: false,
-            credential: None,
-            trusted: Vec::new(),
             ca: self.repository.and_then(|r| r.ca.clone()),
-            limit_bytes: MAX_TOKEN_BYTES,
-            timeout: SMALL,
+            ..Fetch::new(link, MAX_TOKEN_BYTES, SMALL)
         };
         let mut fetch = self.flows.with_access(fetch, self.repository).await?;
         if let Some(repository) = self.repository.filter(|_| fetch.credential.is_some()) {

@@ -19,7 +19,8 @@ const NAMES: [&str; 6] = [
     "$recursiveRef",
 ];
 
-/// Takes out the definitions at the top that nothing refers to. Where names other than places are in use, all stay.
+/// Takes out the definitions at the top that nothing refers to. Where names other than places are in use, or places are
+/// written with escapes of addresses, all stay.
 pub(super) fn keep_reachable(schema: &mut Value) {
     if has_names(schema) {
         return;
@@ -65,10 +66,9 @@ fn has_names(schema: &Value) -> bool {
         match value {
             Value::Array(items) => left.extend(items),
             Value::Object(map) => {
-                if NAMES
-                    .iter()
-                    .any(|name| map.get(*name).is_some_and(Value::is_string))
-                {
+                let text = |name: &str| map.get(name).and_then(Value::as_str);
+                let is_escaped = text("$ref").is_some_and(|reference| reference.contains('%'));
+                if is_escaped || NAMES.iter().any(|name| text(name).is_some()) {
                     return true;
                 }
                 left.extend(map.values());
@@ -79,9 +79,10 @@ fn has_names(schema: &Value) -> bool {
     false
 }
 
-/// Holder and name of the definition that a reference leads to or into.
+/// Holder and name of the definition that a reference leads to or into; one that names a document may mean this one.
 fn definition(reference: &str) -> Option<(&'static str, String)> {
-    let path = reference.strip_prefix("#/")?;
+    let (_, place) = reference.split_once('#')?;
+    let path = place.strip_prefix('/')?;
     let holder = HOLDERS.into_iter().find(|holder| {
         path.strip_prefix(holder)
             .is_some_and(|rest| rest.starts_with('/'))
@@ -122,9 +123,14 @@ mod tests {
 
     #[test]
     fn names_other_than_places_keep_everything() {
-        let schema = json!({"$ref": "#here", "definitions": {"a": {"$anchor": "here"}, "b": true}});
-        let mut kept = schema.clone();
-        keep_reachable(&mut kept);
-        assert_eq!(kept, schema);
+        for schema in [
+            json!({"$ref": "#here", "definitions": {"a": {"$anchor": "here"}, "b": true}}),
+            json!({"$ref": "#/definitions/a%20b", "definitions": {"a b": true}}),
+            json!({"$ref": "values.schema.json#/definitions/a", "definitions": {"a": true}}),
+        ] {
+            let mut kept = schema.clone();
+            keep_reachable(&mut kept);
+            assert_eq!(kept, schema);
+        }
     }
 }

@@ -4,11 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Output, Stdio};
 
-use optikon_tests::Gateway;
+use optikon_tests::{Gateway, wait_for};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::bed::{data_folder, gateway, own};
+use crate::bed::{PATIENCE, data_folder, gateway, own};
 use crate::watching::Watch;
 
 /// Runs `serve` with these arguments; it must end by itself.
@@ -119,7 +119,13 @@ async fn beyond_loopback_it_listens_with_tls_or_not_at_all() {
     let own = own(Gateway::builder().argument("--tls")).await;
     let client = own.gateway.client().unwrap();
     assert!(client.base().starts_with("https://"), "{}", client.base());
-    assert_eq!(client.get("/readyz").await.unwrap().status, 200);
+    // It listens before it has read its registry.
+    wait_for("a gateway that is ready", PATIENCE, async || {
+        let reply = client.get("/readyz").await?;
+        Ok((reply.status == 200).then_some(()))
+    })
+    .await
+    .unwrap();
     let stranger = optikon_tests::Client::new(client.base(), None, None).unwrap();
     assert!(
         stranger.get("/readyz").await.is_err(),

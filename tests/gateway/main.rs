@@ -31,5 +31,6 @@ mod rights;
 mod secrets;
 mod shelf;
 mod sources;
+mod traces;
 mod uploads;
 mod watching;

@@ -75,6 +75,11 @@ const CRATES: &[(&str, &[&str], &str)] = &[
         "libraries say, the binary decides where to",
     ),
     (
+        "opentelemetry_sdk",
+        &["optikon"],
+        "libraries make spans, the binary decides where to",
+    ),
+    (
         "anyhow",
         &["optikon", "xtask"],
         "libraries have typed errors: a caller reacts to them",

@@ -39,6 +39,8 @@ pub struct Gateway {
     pub certificates: Arc<BTreeMap<String, Caller>>,
     /// True when the process is to end.
     pub shutdown: watch::Receiver<bool>,
+    /// Puts a request's span below its caller's, by the `traceparent` that it sent (W3C Trace Context).
+    pub trace_parent: fn(&tracing::Span, &str),
 }
 
 /// What `/version` says.

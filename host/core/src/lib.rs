@@ -8,10 +8,12 @@
 //! - [`ports`]: what the use-cases need from outside.
 //! - [`flows`]: the use-cases themselves.
 //! - [`error`]: why something failed; one case per reaction.
+//! - [`trace`]: spans for traces.
 
 pub mod error;
 pub mod flows;
 pub mod ports;
+pub mod trace;
 pub mod words;
 
 pub use error::{Error, FieldError, PluginFailure, Result};

@@ -12,6 +12,7 @@ use tokio::{
     sync::Semaphore,
     time::{Instant, timeout_at},
 };
+use tracing::{Instrument, Span};
 use wasmtime::{
     Engine, Store, Trap,
     component::{Accessor, InstancePre},
@@ -126,6 +127,26 @@ impl<R: Role> Loaded<R> {
         T: Send,
         B: for<'a> FnOnce(&'a Accessor<Ctx>, &'a R) -> BoxFuture<'a, Answer<T>> + Send,
     {
+        let span = optikon_core::step!(
+            "plugin call", slot = %self.shared.slot, plugin = %self.shared.plugin, function,
+            outcome = tracing::field::Empty
+        );
+        self.serve_within(call, function, body, &span)
+            .instrument(span.clone())
+            .await
+    }
+
+    async fn serve_within<T, B>(
+        self: &Arc<Self>,
+        call: Call,
+        function: &'static str,
+        body: B,
+        span: &Span,
+    ) -> Result<T>
+    where
+        T: Send,
+        B: for<'a> FnOnce(&'a Accessor<Ctx>, &'a R) -> BoxFuture<'a, Answer<T>> + Send,
+    {
         let begun = Instant::now();
         let _entered = self.gate.enter(&call, &self.shared.slot).await?;
         let own = Instant::now() + self.shared.limits.wall();
@@ -147,6 +168,7 @@ impl<R: Role> Loaded<R> {
             Err(_) => Outcome::Failed,
         };
         self.stats.record(function, outcome, begun.elapsed());
+        span.record("outcome", outcome.as_str());
         ended.map_err(|end| self.error(function, end))?
     }
 

@@ -24,7 +24,7 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     /// The label in metrics.
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Error => "error",

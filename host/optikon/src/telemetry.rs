@@ -1,16 +1,27 @@
-//! Logs on stderr: text for people, JSON for machines. `OPTIKON_LOG`, else `RUST_LOG`, selects.
+//! Logs on stderr: text for people, JSON for machines. `OPTIKON_LOG`, else `RUST_LOG`, selects. Traces go to a collector
+//! when one is configured.
+
+mod traces;
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::{EnvFilter, fmt};
+use anyhow::Result;
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
-use crate::config::LogFormat;
+pub(crate) use traces::{Traces, parent};
+
+use crate::config::{LogFormat, Telemetry};
 
 /// What is logged when nothing is said: everything of ours that somebody may act on.
 const DEFAULT: &str = "info,optikon::access=warn";
 
-/// Starts the log. Called once.
-pub(crate) fn start(format: LogFormat) {
+/// Starts the log, and traces when they are configured. Called once.
+///
+/// # Errors
+/// When the collector's CA cannot be read.
+pub(crate) fn start(format: LogFormat, config: &Telemetry) -> Result<Option<Traces>> {
     let chosen = ["OPTIKON_LOG", "RUST_LOG"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
@@ -19,12 +30,18 @@ pub(crate) fn start(format: LogFormat) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new(DEFAULT), Some(error)),
     };
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-    }
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let traces = Traces::new(config)?;
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .with(traces.as_ref().map(Traces::layer))
+        .init();
     if let Some(error) = problem {
         tracing::warn!(%error, "the log filter is malformed; the default is used");
     }
+    Ok(traces)
 }

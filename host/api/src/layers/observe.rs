@@ -10,6 +10,8 @@ use axum::{
 };
 use optikon_core::words::hex;
 
+use tracing::Instrument;
+
 use crate::{problem::Pending, state::Gateway};
 
 /// Gives the request an id and the answer its final shape.
@@ -27,12 +29,22 @@ pub(crate) async fn observe(
         .extensions()
         .get::<MatchedPath>()
         .map_or("unmatched", |p| known_route(p.as_str()));
-    let mut response = next.run(request).await;
+    let span = optikon_core::first_step!(
+        "request", method = %method, route, request_id = %id, status = tracing::field::Empty
+    );
+    let traceparent = request.headers().get("traceparent");
+    if let Some(parent) = traceparent.and_then(|v| v.to_str().ok())
+        && !span.is_disabled()
+    {
+        (gateway.trace_parent)(&span, parent);
+    }
+    let mut response = next.run(request).instrument(span.clone()).await;
     if let Some(Pending(problem)) = response.extensions_mut().remove::<Pending>() {
         response = problem.render(&id, &path);
     }
     let status = response.status().as_u16();
     let took = started.elapsed();
+    span.record("status", status);
     gateway.metrics.request(route, status, took);
     tracing::info!(
         target: "optikon::access",

@@ -283,6 +283,7 @@ pub async fn gateway() -> (Gateway, watch::Sender<bool>) {
         hosts: Arc::default(),
         certificates: Arc::default(),
         shutdown,
+        trace_parent: |_, _| {},
     };
     (gateway, keep)
 }

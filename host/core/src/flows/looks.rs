@@ -12,6 +12,7 @@ use futures::{
 };
 use serde_json::Map;
 use tokio::{sync::Semaphore, time::Instant};
+use tracing::Instrument;
 
 use super::{
     custody::Custody,
@@ -106,14 +107,21 @@ impl Looks {
                 let this = self.clone();
                 let entry = entry.clone();
                 let uid = entry.uid.clone();
+                let span = crate::step!(
+                    "look", cluster = %entry.cluster.name(), depth = depth.as_str(),
+                    verdict = tracing::field::Empty, reason = tracing::field::Empty
+                );
+                let look = span.clone();
                 let flight = async move {
                     let seen = this.see(&entry, depth, deadline, wanted).await;
+                    look.record("verdict", seen.verdict.as_str());
+                    look.record("reason", seen.reason.as_str());
                     let mut flights = this.flights.lock().unwrap_or_else(PoisonError::into_inner);
                     flights.remove(&entry.uid);
                     drop(flights);
                     Arc::new(seen)
                 };
-                let flight = flight.boxed().shared();
+                let flight = flight.instrument(span).boxed().shared();
                 flights.insert(uid, (depth, wanted, flight.clone()));
                 flight
             })

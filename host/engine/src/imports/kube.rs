@@ -5,8 +5,10 @@ use std::sync::Arc;
 use futures::StreamExt;
 use optikon_core::{
     ports::Connection,
-    words::{Fault, FaultReason, Refusal},
+    step,
+    words::{Fault, FaultReason, Refusal, Request},
 };
+use tracing::{Instrument, Span};
 use wasmtime::{
     AsContextMut,
     component::{Accessor, HasSelf, Resource, StreamReader},
@@ -16,8 +18,12 @@ use super::stream::Producer;
 use crate::{
     bindings::host::optikon::host::kube,
     convert::kube::{from_request, to_fault, to_mapping, to_response},
+    escape,
     state::{Ctx, Link, OpenStream, Requests},
 };
+
+/// Of a path in a trace; it is the plugin's own text.
+const MAX_PATH_BYTES: usize = 256;
 
 impl kube::Host for Ctx {}
 
@@ -55,6 +61,18 @@ fn handed(
     })
 }
 
+/// The step of a trace that a request is: what is asked, never what is sent.
+fn asked(request: &Request, cluster: &str) -> Span {
+    step!(
+        "kube request",
+        cluster,
+        method = request.method.as_str(),
+        path = escape::line(&request.path, MAX_PATH_BYTES),
+        status = tracing::field::Empty,
+        fault = tracing::field::Empty
+    )
+}
+
 fn too_large(what: &str, limit: u64) -> Fault {
     Fault::new(
         FaultReason::TooLarge,
@@ -70,7 +88,14 @@ impl kube::HostConnectionWithStore<Ctx> for HasSelf<Ctx> {
     ) -> wasmtime::Result<Result<kube::Response, kube::Fault>> {
         let (connection, requests, limit, _) = handed(accessor, &link)?;
         let mut place = requests.begin(request.body.len() as u64).await?;
-        match connection.request(from_request(request)).await {
+        let request = from_request(request);
+        let span = asked(&request, connection.name());
+        let answer = connection.request(request).instrument(span.clone()).await;
+        match &answer {
+            Ok(response) => span.record("status", response.status),
+            Err(fault) => span.record("fault", fault.reason.reason()),
+        };
+        match answer {
             Ok(response) if response.body.len() as u64 > limit => {
                 Ok(Err(to_fault(too_large("the answer", limit))))
             }
@@ -89,7 +114,9 @@ impl kube::HostConnectionWithStore<Ctx> for HasSelf<Ctx> {
     ) -> wasmtime::Result<Result<StreamReader<Result<Vec<u8>, kube::Fault>>, kube::Refusal>> {
         let (connection, requests, limit, streams) = handed(accessor, &link)?;
         let mut place = requests.begin(request.body.len() as u64).await?;
-        let lines = match connection.lines(from_request(request)).await {
+        let request = from_request(request);
+        let span = asked(&request, connection.name());
+        let lines = match connection.lines(request).instrument(span).await {
             Ok(lines) => lines,
             Err(Refusal::Fault(fault)) => return Ok(Err(kube::Refusal::Fault(to_fault(fault)))),
             Err(Refusal::Refused(answer)) if answer.body.len() as u64 > limit => {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
-use optikon_core::Error;
+use optikon_core::{Error, step};
+use tracing::Instrument;
 use wasmtime::{
     AsContextMut,
     component::{Accessor, HasSelf, StreamReader},
@@ -31,7 +32,12 @@ impl kv::HostWithStore<Ctx> for HasSelf<Ctx> {
     ) -> wasmtime::Result<Result<Option<kv::Entry>, kv::Error>> {
         let (shared, requests) = parts(accessor);
         let mut place = requests.begin(0).await?;
-        match shared.kv.get(&shared.slot, &key).await {
+        match shared
+            .kv
+            .get(&shared.slot, &key)
+            .instrument(step!("kv get"))
+            .await
+        {
             Ok(entry) => {
                 place
                     .answered(entry.as_ref().map_or(0, |e| e.value.len()) as u64)
@@ -51,7 +57,12 @@ impl kv::HostWithStore<Ctx> for HasSelf<Ctx> {
         let (shared, requests) = parts(accessor);
         let mut place = requests.begin(0).await?;
         let limit = limit.clamp(1, MAX_PAGE);
-        let page = match shared.kv.scan(&shared.slot, &prefix, limit, next).await {
+        let page = match shared
+            .kv
+            .scan(&shared.slot, &prefix, limit, next)
+            .instrument(step!("kv scan"))
+            .await
+        {
             Ok(page) => page,
             Err(error) => return Ok(Err(to_error(&error))),
         };
@@ -87,7 +98,10 @@ impl kv::HostWithStore<Ctx> for HasSelf<Ctx> {
         let put = shared
             .kv
             .put(&shared.slot, &key, value, from_expectation(expect));
-        Ok(put.await.map_err(|error| to_error(&error)))
+        Ok(put
+            .instrument(step!("kv put"))
+            .await
+            .map_err(|error| to_error(&error)))
     }
 
     async fn delete(
@@ -100,7 +114,10 @@ impl kv::HostWithStore<Ctx> for HasSelf<Ctx> {
         let delete = shared
             .kv
             .delete(&shared.slot, &key, from_expectation(expect));
-        Ok(delete.await.map_err(|error| to_error(&error)))
+        Ok(delete
+            .instrument(step!("kv delete"))
+            .await
+            .map_err(|error| to_error(&error)))
     }
 
     async fn watch(

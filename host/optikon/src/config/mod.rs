@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) probing: Probing,
     /// The store.
     pub(crate) store: Store,
+    /// Traces.
+    pub(crate) telemetry: Telemetry,
     /// HTTPS base addresses that plugins may be granted, by name.
     pub(crate) upstreams: BTreeMap<String, Upstream>,
 }
@@ -176,6 +178,42 @@ impl Probing {
             nodes: seconds(self.nodes_seconds),
             workloads: seconds(self.workloads_seconds),
         }
+    }
+}
+
+/// `[telemetry]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Telemetry {
+    /// `http://host:port` or `https://…` of an OTLP/HTTP collector, below which `/v1/traces` is; absent = no traces.
+    pub(crate) otlp_endpoint: Option<String>,
+    /// PEM file of its CA; absent = the system's roots.
+    pub(crate) otlp_ca: Option<PathBuf>,
+    /// Sent with each export, such as a collector's token. Best given by the environment.
+    pub(crate) otlp_headers: BTreeMap<String, Header>,
+    /// Which share of requests and operations is traced, 0 to 1; those whose caller decided follow it. Default 1.
+    pub(crate) sample_ratio: f64,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            otlp_ca: None,
+            otlp_headers: BTreeMap::new(),
+            sample_ratio: 1.0,
+        }
+    }
+}
+
+/// A header's value, which does not print itself.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Header(pub(crate) String);
+
+impl std::fmt::Debug for Header {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Header(..)")
     }
 }
 

@@ -18,12 +18,13 @@ use super::Config;
 /// Tables of the file. Only `OPTIKON_<TABLE>__<KEY>` is configuration: an orchestrator sets variables
 /// of its own for a service of this name (`OPTIKON_PORT`, `OPTIKON_SERVICE_HOST`), and the clients
 /// have theirs (`OPTIKON_SERVER`, `OPTIKON_TOKEN_FILE`).
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     "server",
     "plugins",
     "outbound",
     "probing",
     "store",
+    "telemetry",
     "upstreams",
 ];
 /// More are not shown; they repeat themselves.
@@ -188,6 +189,28 @@ fn check(config: &Config, problem: &mut dyn FnMut(&str, String)) {
                 "must start with /".into(),
             );
         }
+    }
+    let telemetry = &config.telemetry;
+    if let Some(endpoint) = &telemetry.otlp_endpoint
+        && !reqwest::Url::parse(endpoint)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    {
+        problem(
+            "telemetry.otlp_endpoint",
+            "must be http://host:port or https://host:port of an OTLP/HTTP collector".into(),
+        );
+    }
+    for (name, value) in &telemetry.otlp_headers {
+        let is_name = reqwest::header::HeaderName::from_bytes(name.as_bytes()).is_ok();
+        if !is_name || reqwest::header::HeaderValue::from_str(&value.0).is_err() {
+            problem(
+                "telemetry.otlp_headers",
+                format!("\"{}\" is no header", name.escape_debug()),
+            );
+        }
+    }
+    if !(0.0..=1.0).contains(&telemetry.sample_ratio) {
+        problem("telemetry.sample_ratio", "must be from 0 to 1".into());
     }
     if config.plugins.total_memory_bytes < 64 << 20 {
         problem(

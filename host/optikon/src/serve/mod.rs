@@ -46,7 +46,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode> {
             );
         }
     };
-    telemetry::start(config.log_format);
+    let traces = telemetry::start(config.log_format, &config.telemetry)?;
     raise_descriptors();
     let address = args.listen.unwrap_or(config.server.listen);
     let tls = tls_files(&args, &config)?;
@@ -93,6 +93,9 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode> {
     }
     drop(tasks);
     joined.close().await;
+    if let Some(traces) = traces {
+        traces.close().await;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -164,6 +164,7 @@ pub(crate) async fn join(
         hosts: Arc::new(config.server.hosts.clone()),
         certificates: Arc::new(access::certificates(config)?),
         shutdown,
+        trace_parent: crate::telemetry::parent,
     };
     let (swaps, swapped) = watch::channel(0);
     Ok(Joined {

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use serde_json::json;
+use tracing::Instrument;
 
 use super::{
     Inner, Live, Wish,
@@ -41,7 +42,8 @@ pub(super) struct Course<'a> {
 impl Inner {
     pub(super) async fn run(&self, id: &OperationId) {
         let Some(live) = self.live(id) else { return };
-        if let Err(error) = self.run_waves(&live).await {
+        let span = crate::first_step!("operation", id = %id, state = tracing::field::Empty);
+        if let Err(error) = self.run_waves(&live).instrument(span.clone()).await {
             tracing::error!(operation = %id, %error, "the operation ended early");
             let message = one_line(&error.to_string());
             live.change(|o| {
@@ -60,6 +62,7 @@ impl Inner {
         let mut done = live.snapshot();
         done.state = verdict(&done, is_cancelled);
         done.finished_ms = Some(self.world.now_ms());
+        span.record("state", tracing::field::debug(done.state));
         // The record first: a crash in between leaves a sealed part that nobody asks for.
         while let Err(error) = self.save(&done).await {
             tracing::warn!(operation = %id, %error, "the end could not be journaled; trying again");

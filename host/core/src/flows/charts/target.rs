@@ -10,6 +10,7 @@ use std::{
 
 use futures::{StreamExt, stream};
 use tokio::time::{Instant, sleep};
+use tracing::Instrument;
 
 use super::{
     prepare::options_json,
@@ -140,7 +141,10 @@ impl Course<'_> {
             to_revision: self.sealed.to_revision,
             after: 0,
         };
-        let (state, problem, revision) = self.see_through(entry, deed, row, was_begun).await;
+        let (state, problem, revision) = self
+            .see_through(entry, deed, row, was_begun)
+            .instrument(crate::step!("target", cluster = %entry.cluster.name()))
+            .await;
         self.ended(row, state, problem, revision).await?;
         if state == TargetState::Failed && self.sealed.strategy.on_failure == OnFailure::Rollback {
             self.roll_back(row).await?;
@@ -363,7 +367,10 @@ impl Course<'_> {
                 after,
             },
         };
-        let (_, problem, revision) = self.see_through(&entry, deed, row, true).await;
+        let (_, problem, revision) = self
+            .see_through(&entry, deed, row, true)
+            .instrument(crate::step!("target", cluster = %entry.cluster.name(), undo = true))
+            .await;
         match problem {
             Some(problem) => self.stays(row, &target, problem).await,
             None => {

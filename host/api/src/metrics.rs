@@ -5,8 +5,8 @@ mod scrape;
 use std::{
     fmt::Write,
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -15,6 +15,7 @@ use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
         family::Family,
+        gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
     },
     registry::Registry,
@@ -35,6 +36,8 @@ pub struct Metrics {
     registry: Mutex<Registry>,
     requests: Family<Route, Histogram>,
     scraped: Scraped,
+    tunnels_open: Gauge,
+    tunnels: OnceLock<Arc<AtomicUsize>>,
     watches: AtomicU64,
 }
 
@@ -50,12 +53,20 @@ impl Default for Metrics {
             "Time from the request's head to the head of its answer",
             requests.clone(),
         );
+        let tunnels_open = Gauge::default();
+        registry.register(
+            "optikon_tunnels_open",
+            "Tunnels to pods that are open",
+            tunnels_open.clone(),
+        );
         let scraped = Scraped::default();
         registry.register_collector(Box::new(scraped.clone()));
         Self {
             registry: Mutex::new(registry),
             requests,
             scraped,
+            tunnels_open,
+            tunnels: OnceLock::new(),
             watches: AtomicU64::new(0),
         }
     }
@@ -67,6 +78,13 @@ impl Metrics {
         self.requests
             .get_or_create(&Route { route, status })
             .observe(took.as_secs_f64());
+    }
+
+    /// Where the number of open tunnels is; the first one stays.
+    pub fn count_tunnels(&self, tunnels: Arc<AtomicUsize>) {
+        if self.tunnels.set(tunnels).is_err() {
+            tracing::warn!("tunnels are counted already");
+        }
     }
 
     /// Counts a watch while the answer lives.
@@ -87,6 +105,9 @@ impl Metrics {
             watches: self.watches.load(Relaxed),
             ..scrape
         });
+        let tunnels = self.tunnels.get().map_or(0, |open| open.load(Relaxed));
+        self.tunnels_open
+            .set(i64::try_from(tunnels).unwrap_or(i64::MAX));
         let mut text = String::new();
         if encode(&mut text, &registry).is_err() {
             text.clear();

@@ -33,6 +33,7 @@ pub(crate) mod host {
                 import optikon:host/keys@0.1.0;
                 import optikon:host/progress@0.1.0;
                 import optikon:host/facts@0.1.0;
+                import optikon:host/grpc@0.1.0;
             }
         "#,
         world: "optikon:engine/host",
@@ -51,11 +52,15 @@ pub(crate) mod host {
             "optikon:host/keys.generate": async | store | trappable,
             "optikon:host/keys.public-key": async | store | trappable,
             "optikon:host/keys.sign": async | store | trappable,
+            "optikon:host/grpc.dial": async | store | trappable,
+            "optikon:host/grpc.[method]channel.unary": async | store | trappable,
+            "optikon:host/grpc.[method]channel.server-stream": async | store | trappable,
             default: trappable,
         },
         with: {
             "optikon:host/kube.connection": crate::state::Link,
             "optikon:host/facts.target": crate::noted::Target,
+            "optikon:host/grpc.channel": crate::imports::grpc::Dialled,
         },
     });
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Interfaces of `optikon:host`, in the order of `wit/README.md`.
 pub const INTERFACES: &[&str] = &[
     "log", "config", "call", "clock", "random", "kv", "kube", "central", "upstream", "keys",
-    "progress", "facts",
+    "progress", "facts", "grpc",
 ];
 
 /// The grant behind which guests in other languages find an empty WASI.

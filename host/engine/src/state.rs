@@ -10,8 +10,9 @@ use std::{
 
 use optikon_core::{
     ports::{Connection, Kv, ProgressSink, World},
-    words::{PluginName, ResourceGrant, SlotName},
+    words::{PluginName, ResourceGrant, Secret, SlotName},
 };
+use serde_json::Value;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// The configuration as JSON, without its secrets.
     pub(crate) config: String,
+    /// Its secrets, in an object of the same shape.
+    pub(crate) secrets: Secret<Value>,
     pub(crate) central: Vec<ResourceGrant>,
     pub(crate) kv: Arc<dyn Kv>,
     pub(crate) peers: Arc<dyn Peers>,

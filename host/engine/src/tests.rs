@@ -83,6 +83,7 @@ async fn instantiate(wat: &str, limits: Limits) -> Result<()> {
         plugin: "raw".parse().unwrap(),
         digest: "sha256:0".into(),
         config: "{}".into(),
+        secrets: optikon_core::words::Secret::new(serde_json::Value::Null),
         central: Vec::new(),
         kv: Arc::new(Nothing),
         peers: Arc::new(NoPeers),

@@ -43,6 +43,7 @@ pub(crate) struct Client {
     pub(crate) pool: Pool,
     pub(crate) discovery: Discovery,
     permits: Arc<Semaphore>,
+    tunnels: Arc<Semaphore>,
     budget: Budget,
     background: Budget,
     setup: OnceCell<Setup>,
@@ -91,6 +92,7 @@ impl Client {
             pool: Pool::new(config.header_bytes, config.keep_alive(), on_closed),
             discovery: Discovery::new(Duration::from_secs(config.discovery_seconds)),
             permits: Arc::new(Semaphore::new(config.requests_in_flight)),
+            tunnels: Arc::new(Semaphore::new(config.tunnels_in_flight)),
             budget: Budget::new(config.requests_per_second, config.requests_burst),
             background: Budget::new(
                 config.background_requests_per_second,
@@ -109,6 +111,7 @@ impl Client {
     /// Ends every connection; later requests fail.
     pub(crate) fn forget(&self) {
         self.is_forgotten.store(true, Ordering::Relaxed);
+        self.tunnels.close();
         self.pool.close();
     }
 
@@ -117,6 +120,16 @@ impl Client {
         self.setup
             .get()
             .is_some_and(|setup| setup.echo.is_in(bytes))
+    }
+
+    /// Waits for a place among the member's tunnels.
+    pub(crate) async fn tunnel_place(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        if self.is_forgotten.load(Ordering::Relaxed) {
+            return Err(forgotten());
+        }
+        self.budget.turn().await;
+        let tunnels = self.tunnels.clone();
+        tunnels.acquire_owned().await.map_err(|_| forgotten())
     }
 
     pub(crate) async fn setup(&self) -> Result<&Setup, Fault> {
@@ -285,7 +298,7 @@ impl Client {
 }
 
 /// Whether another endpoint may do better.
-fn fails_over(reason: FaultReason) -> bool {
+pub(crate) fn fails_over(reason: FaultReason) -> bool {
     match reason {
         FaultReason::Dns
         | FaultReason::Connect
@@ -302,6 +315,12 @@ fn fails_over(reason: FaultReason) -> bool {
         | FaultReason::Denied
         | FaultReason::CredentialUnbound
         | FaultReason::CredentialUnreadable
-        | FaultReason::BadConfig => false,
+        | FaultReason::BadConfig
+        | FaultReason::NoPod
+        | FaultReason::PodNotReady
+        | FaultReason::SeveralPods
+        | FaultReason::Forbidden
+        | FaultReason::Tunnel
+        | FaultReason::NotGrpc => false,
     }
 }

@@ -46,6 +46,10 @@ pub struct OutboundConfig {
     pub header_bytes: usize,
     /// Longest line of a stream. Default 4 MiB: above the 1.5 MiB that etcd allows an object.
     pub line_bytes: usize,
+    /// Largest gRPC message, either way. Default 20 MiB, which is Tiller's own bound.
+    pub grpc_message_bytes: usize,
+    /// Tunnels to pods of one member at the same time; more wait. Default 16.
+    pub tunnels_in_flight: usize,
     /// How long discovery is believed. Default 600 s.
     pub discovery_seconds: u64,
     /// `http://host:port` of a proxy for members without one of their own. Default none.
@@ -79,6 +83,8 @@ impl Default for OutboundConfig {
             charts_body_bytes: 32 << 20,
             header_bytes: 64 << 10,
             line_bytes: 4 << 20,
+            grpc_message_bytes: 20 << 20,
+            tunnels_in_flight: 16,
             discovery_seconds: 600,
             proxy: None,
             no_proxy: Vec::new(),
@@ -140,6 +146,16 @@ impl OutboundConfig {
             (1 << 10..=64 << 20).contains(&self.line_bytes),
             "line_bytes",
             "must be from 1024 to 67108864",
+        );
+        wants(
+            (1 << 10..=256 << 20).contains(&self.grpc_message_bytes),
+            "grpc_message_bytes",
+            "must be from 1024 to 268435456",
+        );
+        wants(
+            (1..=1_000).contains(&self.tunnels_in_flight),
+            "tunnels_in_flight",
+            "must be from 1 to 1000",
         );
         if let Some(proxy) = &self.proxy
             && let Err(message) = crate::address::parse_proxy(proxy)

@@ -6,8 +6,11 @@ use async_trait::async_trait;
 use http::response::Parts;
 use hyper::body::Incoming;
 use optikon_core::{
-    ports::Connection,
-    words::{Fault, FaultReason, LineStream, Mapping, Member, Refusal, Request, Response, Rules},
+    ports::{Channel, Connection},
+    words::{
+        Fault, FaultReason, LineStream, Mapping, Member, PodTarget, Refusal, Request, Response,
+        Rules,
+    },
 };
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -22,6 +25,7 @@ use crate::{
     clock::{Clock, Phase},
     fault::fault,
     message::{Prepared, check_head, passed_on},
+    pods,
     pool::{Lease, Marks},
 };
 
@@ -123,7 +127,13 @@ impl MemberConnection {
             | FaultReason::Denied
             | FaultReason::CredentialUnbound
             | FaultReason::CredentialUnreadable
-            | FaultReason::BadConfig => false,
+            | FaultReason::BadConfig
+            | FaultReason::NoPod
+            | FaultReason::PodNotReady
+            | FaultReason::SeveralPods
+            | FaultReason::Forbidden
+            | FaultReason::Tunnel
+            | FaultReason::NotGrpc => false,
         };
         let is_silent = failure.reason == FaultReason::Timeout && clock.phase() == Phase::FirstByte;
         if is_silent && clock.in_phase() >= self.shared().config.connect_timeout().min(limit / 2) {
@@ -290,6 +300,25 @@ impl Connection for MemberConnection {
             Err(_) => Err(fault(
                 FaultReason::Timeout,
                 format!("timeout in discovery after {} ms", limit.as_millis()),
+            )),
+        }
+    }
+
+    async fn dial(&self, target: PodTarget) -> Result<Arc<dyn Channel>, Fault> {
+        match self.rules {
+            Rules::Charts { .. } | Rules::Host => {}
+            Rules::Prober | Rules::Central { .. } | Rules::Upstream { .. } => {
+                let message = "tunnels to pods are for charts backends only";
+                return Err(fault(FaultReason::Denied, message));
+            }
+        }
+        let limit = self.shared().config.request_timeout();
+        let opening = Box::pin(pods::open(self, &self.client, &target));
+        match timeout_at(Instant::now() + limit, opening).await {
+            Ok(opened) => Ok(Arc::new(opened?)),
+            Err(_) => Err(fault(
+                FaultReason::Timeout,
+                format!("timeout in opening a tunnel after {} ms", limit.as_millis()),
             )),
         }
     }

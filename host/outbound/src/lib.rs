@@ -13,6 +13,7 @@
 //! | `message` `body` `echo` | headers and bodies that cross, within caps; a reply that repeats the credential does not |
 //! | `discovery` | where objects of a kind live |
 //! | `fetch` | plain reads for charts, redirects included |
+//! | `pods` `forward` `grpc` | a ready pod, a tunnel to it through the API server, gRPC on top |
 //! | `fault` `clock` | why it failed, and in which phase |
 //!
 //! # Why not kube's client?
@@ -42,8 +43,11 @@ mod discovery;
 mod echo;
 mod fault;
 mod fetch;
+mod forward;
+mod grpc;
 mod message;
 mod path;
+mod pods;
 mod policy;
 mod pool;
 mod rules;
@@ -55,7 +59,7 @@ mod tls;
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
 };
 
 use futures::stream::{self, BoxStream};
@@ -84,6 +88,8 @@ pub(crate) struct Shared {
     pub(crate) dialer: Dialer,
     pub(crate) roots: SystemRoots,
     pub(crate) closed: broadcast::Sender<Uid>,
+    /// Tunnels that are open now.
+    pub(crate) tunnels: Arc<AtomicUsize>,
     /// The operator's, for members without one of their own.
     pub(crate) proxy: Option<Proxy>,
     pub(crate) no_proxy: Vec<String>,
@@ -131,6 +137,7 @@ impl Outbound {
                 dialer,
                 roots: SystemRoots::default(),
                 closed: broadcast::channel(CLOSED_BACKLOG).0,
+                tunnels: Arc::default(),
                 proxy,
                 no_proxy,
             }),
@@ -142,6 +149,11 @@ impl Outbound {
     /// for connections that are opened from then on.
     pub fn set_own_listeners(&self, listeners: Vec<SocketAddr>) {
         self.shared.dialer.policy.set_own_listeners(listeners);
+    }
+
+    /// The number of tunnels to pods that are open now.
+    pub fn tunnels(&self) -> Arc<AtomicUsize> {
+        self.shared.tunnels.clone()
     }
 
     fn clients(&self) -> std::sync::MutexGuard<'_, HashMap<Uid, Arc<Client>>> {

@@ -41,14 +41,14 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 
 /// The tasks that drive the connections. They end with their pool.
 #[derive(Debug, Default)]
-struct Tasks(Mutex<JoinSet<()>>);
+pub(crate) struct Tasks(Mutex<JoinSet<()>>);
 
 impl Tasks {
     fn with(&self, f: impl FnOnce(&mut JoinSet<()>)) {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.with(|set| {
             while set.try_join_next().is_some() {}
             set.spawn(task);
@@ -58,7 +58,7 @@ impl Tasks {
 
 /// Weak, as the tasks hold it themselves.
 #[derive(Debug, Clone)]
-struct TaskSpawner(Weak<Tasks>);
+pub(crate) struct TaskSpawner(pub(crate) Weak<Tasks>);
 
 impl<F> Executor<F> for TaskSpawner
 where

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use optikon_core::{
     ports::World,
-    words::{Credential, Fault, FaultReason, Member},
+    words::{Credential, Fault, FaultReason, Member, PodTls, Secret},
 };
 use rustls::{
     ClientConfig, RootCertStore,
@@ -78,27 +78,14 @@ pub(crate) async fn client_config(
     world: Arc<dyn World>,
 ) -> Result<Arc<ClientConfig>, Fault> {
     let roots = match &member.ca {
-        Some(pem) => Arc::new(parse_ca(pem)?),
+        Some(pem) => Arc::new(parse_ca(pem, "spec.kubernetesApiEndpoints.caBundle")?),
         None => roots.get().await,
     };
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_details(provider, Arc::new(Clock(world)))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| bad_config(format!("TLS cannot be set up: {error}")))?
-        .with_root_certificates(roots);
-    let mut config = match &member.credential {
-        Some(Credential::ClientCertificate { certificate, key }) => {
-            let (chain, key) = parse_client(certificate, key.expose())?;
-            builder.with_client_auth_cert(chain, key).map_err(|error| {
-                bad_config(format!(
-                    "client certificate and key do not serve together: {error}"
-                ))
-            })?
-        }
-        Some(Credential::Token(_) | Credential::Basic { .. }) | None => {
-            builder.with_no_client_auth()
-        }
+    let client = match &member.credential {
+        Some(Credential::ClientCertificate { certificate, key }) => Some((certificate, key)),
+        Some(Credential::Token(_) | Credential::Basic { .. }) | None => None,
     };
+    let mut config = config(roots, client.map(|(c, k)| (c.as_str(), k)), world)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // A resumed session skips the certificates, so an expired or exchanged one would go unnoticed;
     // and the sessions of 5,000 members take memory. One handshake per pooled connection is cheap.
@@ -106,8 +93,48 @@ pub(crate) async fn client_config(
     Ok(Arc::new(config))
 }
 
-fn parse_ca(pem: &str) -> Result<RootCertStore, Fault> {
-    let bad = |why: String| bad_config(format!("spec.kubernetesApiEndpoints.caBundle {why}"));
+/// The TLS configuration for a pod inside a tunnel, and the name to verify.
+pub(crate) async fn pod_config(
+    pod: &PodTls,
+    roots: &SystemRoots,
+    world: Arc<dyn World>,
+) -> Result<(Arc<ClientConfig>, ServerName<'static>), Fault> {
+    let roots = match &pod.ca {
+        Some(pem) => Arc::new(parse_ca(pem, "tls.ca")?),
+        None => roots.get().await,
+    };
+    let client = pod.client.as_ref().map(|(c, k)| (c.as_str(), k));
+    let mut config = config(roots, client, world)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.resumption = Resumption::disabled();
+    let name = ServerName::try_from(pod.server_name.clone())
+        .map_err(|_| bad_config("tls.serverName is not a host name or IP address"))?;
+    Ok((Arc::new(config), name))
+}
+
+fn config(
+    roots: Arc<RootCertStore>,
+    client: Option<(&str, &Secret<String>)>,
+    world: Arc<dyn World>,
+) -> Result<ClientConfig, Fault> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_details(provider, Arc::new(Clock(world)))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| bad_config(format!("TLS cannot be set up: {error}")))?
+        .with_root_certificates(roots);
+    let Some((certificate, key)) = client else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let (chain, key) = parse_client(certificate, key.expose())?;
+    builder.with_client_auth_cert(chain, key).map_err(|error| {
+        bad_config(format!(
+            "client certificate and key do not serve together: {error}"
+        ))
+    })
+}
+
+fn parse_ca(pem: &str, field: &str) -> Result<RootCertStore, Fault> {
+    let bad = |why: String| bad_config(format!("{field} {why}"));
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()).take(MAX_CERTIFICATES) {
         let certificate = certificate.map_err(|_| bad("is not PEM".into()))?;

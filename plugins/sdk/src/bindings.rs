@@ -34,6 +34,7 @@ pub mod imports {
                 import optikon:host/keys@0.1.0;
                 import optikon:host/progress@0.1.0;
                 import optikon:host/facts@0.1.0;
+                import optikon:host/grpc@0.1.0;
             }
         "#,
         world: "optikon:sdk/imports",
@@ -114,6 +115,7 @@ pub mod charts {
             "optikon:host/progress@0.1.0": crate::bindings::imports::optikon::host::progress,
             "optikon:host/kube@0.1.0": crate::bindings::imports::optikon::host::kube,
             "optikon:host/facts@0.1.0": crate::bindings::imports::optikon::host::facts,
+            "optikon:host/grpc@0.1.0": crate::bindings::imports::optikon::host::grpc,
         },
         generate_unused_types: true,
         pub_export_macro: true,

@@ -26,6 +26,8 @@ pub mod prober;
 #[cfg(feature = "registry")]
 pub mod registry;
 mod requester;
+#[cfg(all(target_arch = "wasm32", feature = "seeds"))]
+mod seeds;
 mod selector;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -34,7 +36,7 @@ mod text;
 pub use bindings::imports::optikon::{
     common::types::{Error, ErrorCode},
     host::{
-        call, central, clock, config, keys as private_keys,
+        call, central, clock, config, grpc, keys as private_keys,
         kube::{self, Connection, Fault, Mapping, Method, Refusal, Request, Response},
         kv, progress, random, upstream,
     },

@@ -24,7 +24,7 @@ use std::time::Duration;
 pub use charts::{
     Charts, Content, Facts, ObjectChange, Outcome, Prepared, Progress, ProgressSink, Release,
 };
-pub use outbound::{Connection, Outbound};
+pub use outbound::{Channel, Connection, Outbound};
 pub use plugins::{
     CallSeries, FunctionStats, Inspection, Invalidity, LimitView, PluginInfo, Plugins, SlotInfo,
     SlotMetrics, SlotState,

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use crate::words::{Fault, LineStream, Mapping, Member, Refusal, Request, Response, Rules, Uid};
+use crate::words::{
+    Fault, FaultReason, GrpcCall, GrpcFailure, LineStream, Mapping, Member, MessageStream,
+    PodTarget, Refusal, Request, Response, Rules, Uid,
+};
 
 /// One API server (or upstream), with the rules of whoever holds it. Cheap to make: what it is made
 /// of (pool, breaker, discovery) is shared per member.
@@ -28,6 +32,26 @@ pub trait Connection: Send + Sync + std::fmt::Debug {
         version: &str,
         kind: &str,
     ) -> Result<Option<Mapping>, Fault>;
+
+    /// A tunnel to a pod, through the API server. What is no API server of a member has none.
+    async fn dial(&self, target: PodTarget) -> Result<Arc<dyn Channel>, Fault> {
+        let PodTarget { namespace, .. } = target;
+        let message = format!(
+            "no tunnel to a pod of namespace \"{namespace}\" may be opened over the connection to {}",
+            self.name()
+        );
+        Err(Fault::new(FaultReason::Denied, message))
+    }
+}
+
+/// gRPC over one tunnel. It ends when the last of its channel and its streams is dropped.
+#[async_trait]
+pub trait Channel: Send + Sync + std::fmt::Debug {
+    /// One message and its answer.
+    async fn unary(&self, call: GrpcCall) -> Result<Bytes, GrpcFailure>;
+
+    /// One message and a stream of answers.
+    async fn server_stream(&self, call: GrpcCall) -> Result<MessageStream, GrpcFailure>;
 }
 
 /// Opens connections.

@@ -116,6 +116,18 @@ pub enum FaultReason {
     CredentialUnreadable,
     /// The cluster object has no usable endpoint, CA or proxy; nothing was sent.
     BadConfig,
+    /// No pod has the labels that were asked for.
+    NoPod,
+    /// There is such a pod, and it is not ready.
+    PodNotReady,
+    /// Several pods are ready where there may be one.
+    SeveralPods,
+    /// The credential is accepted, and lacks a right that a tunnel needs.
+    Forbidden,
+    /// The tunnel was refused or cut.
+    Tunnel,
+    /// The peer at the end of a tunnel does not speak gRPC.
+    NotGrpc,
 }
 
 impl FaultReason {
@@ -138,7 +150,43 @@ impl FaultReason {
             Self::CredentialUnbound => "credential-unbound",
             Self::CredentialUnreadable => "credential-unreadable",
             Self::BadConfig => "bad-config",
+            Self::NoPod => "no-pod",
+            Self::PodNotReady => "pod-not-ready",
+            Self::SeveralPods => "several-pods",
+            Self::Forbidden => "forbidden",
+            Self::Tunnel => "tunnel",
+            Self::NotGrpc => "not-grpc",
         }
+    }
+
+    /// The reason of a word in WIT; none for one that is not known.
+    pub fn of_wit_word(word: &str) -> Option<Self> {
+        [
+            Self::Dns,
+            Self::Connect,
+            Self::Proxy,
+            Self::TlsUntrusted,
+            Self::TlsExpired,
+            Self::TlsName,
+            Self::TlsOther,
+            Self::Unauthorized,
+            Self::Timeout,
+            Self::TooLarge,
+            Self::BreakerOpen,
+            Self::Denied,
+            Self::Protocol,
+            Self::CredentialUnbound,
+            Self::CredentialUnreadable,
+            Self::BadConfig,
+            Self::NoPod,
+            Self::PodNotReady,
+            Self::SeveralPods,
+            Self::Forbidden,
+            Self::Tunnel,
+            Self::NotGrpc,
+        ]
+        .into_iter()
+        .find(|reason| reason.wit_word() == word)
     }
 
     /// The word that people see as a condition's reason.
@@ -160,6 +208,12 @@ impl FaultReason {
             Self::CredentialUnbound => "CredentialUnbound",
             Self::CredentialUnreadable => "CredentialUnreadable",
             Self::BadConfig => "BadConfig",
+            Self::NoPod => "NoPod",
+            Self::PodNotReady => "PodNotReady",
+            Self::SeveralPods => "SeveralPods",
+            Self::Forbidden => "Forbidden",
+            Self::Tunnel => "TunnelBroken",
+            Self::NotGrpc => "NotGrpc",
         }
     }
 }

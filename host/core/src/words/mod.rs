@@ -5,6 +5,7 @@ mod cluster;
 mod connection;
 mod credential;
 mod durations;
+mod grpc;
 mod hex;
 mod link;
 mod name;
@@ -21,6 +22,7 @@ pub use connection::{
 };
 pub use credential::{Credential, Member};
 pub use durations::{BUCKETS_SECONDS, Durations};
+pub use grpc::{GrpcCall, GrpcFailure, MessageStream, PodTarget, PodTls};
 pub use hex::{hex, sha256};
 pub use link::Link;
 pub use name::{ClusterName, InvalidName, PluginName, SlotName, Uid};

@@ -3,6 +3,7 @@
 use optikon_core::{
     Error,
     ports::{Content, ObjectChange, Outcome, Release},
+    words::FaultReason,
 };
 
 use super::error::from_error;
@@ -17,6 +18,8 @@ use crate::{
 
 /// Longer than Helm allows a name to be.
 const MAX_NAME_BYTES: usize = 253;
+/// A message for people fits on a screen.
+const MAX_MESSAGE_BYTES: usize = 2 * 1024;
 /// A status is one word.
 const MAX_WORD_BYTES: usize = 64;
 /// Details are for people; notes are the longest of them.
@@ -119,8 +122,31 @@ pub(crate) fn from_release_error(error: &WitError, name: &str) -> Option<Error> 
             kind: "release",
             name: name.to_owned(),
         },
+        ErrorCode::Unavailable | ErrorCode::Conflict | ErrorCode::Denied => {
+            match error.details.iter().find(|(key, _)| key == "reason") {
+                Some((_, word)) => Error::Member {
+                    reason: reason(word),
+                    message: escape::line(&error.message, MAX_MESSAGE_BYTES),
+                },
+                None => return from_error(error, name),
+            }
+        }
         _ => return from_error(error, name),
     })
+}
+
+/// A backend's word for a row: that of a fault as people know it, any other one in their spelling.
+fn reason(word: &str) -> String {
+    if let Some(known) = FaultReason::of_wit_word(word) {
+        return known.reason().to_owned();
+    }
+    let word = escape::line(word, MAX_WORD_BYTES);
+    let parts = word.split('-').map(|part| {
+        let mut chars = part.chars();
+        let first = chars.next().map(|c| c.to_ascii_uppercase());
+        first.into_iter().chain(chars).collect::<String>()
+    });
+    parts.collect()
 }
 
 #[cfg(test)]
@@ -135,6 +161,18 @@ mod tests {
             status: "deployed".into(),
             operation: None,
             details: details.into(),
+        }
+    }
+
+    #[test]
+    fn a_backends_reason_becomes_that_of_a_row() {
+        for (word, wanted) in [
+            ("no-pod", "NoPod"),
+            ("tunnel", "TunnelBroken"),
+            ("release-locked", "ReleaseLocked"),
+            ("", ""),
+        ] {
+            assert_eq!(reason(word), wanted);
         }
     }
 

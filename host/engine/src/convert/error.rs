@@ -44,7 +44,7 @@ pub(crate) fn to_error(error: &Error) -> WitError {
             details.extend(ms.map(|ms| ("retry-after-ms".to_owned(), ms)));
             ErrorCode::Unavailable
         }
-        Error::NoPlugin { .. } | Error::Source(_) => ErrorCode::Unavailable,
+        Error::Member { .. } | Error::NoPlugin { .. } | Error::Source(_) => ErrorCode::Unavailable,
         Error::Timeout(_) => ErrorCode::Timeout,
         Error::Unsupported(_) => ErrorCode::Unsupported,
         Error::Plugin(_) | Error::Internal(_) => ErrorCode::Internal,

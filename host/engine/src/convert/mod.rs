@@ -3,6 +3,7 @@
 pub(crate) mod charts;
 pub(crate) mod cluster;
 pub(crate) mod error;
+pub(crate) mod grpc;
 pub(crate) mod kube;
 pub(crate) mod kv;
 pub(crate) mod probe;

@@ -9,7 +9,7 @@ use std::{
 use optikon_core::{
     Error, FieldError, Result,
     ports::{Call, Inspection, Invalidity, PluginInfo, ProgressSink},
-    words::{ResourceGrant, SlotName},
+    words::{ResourceGrant, Secret, SlotName},
 };
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -151,6 +151,7 @@ impl Inner {
         described: &Described,
         filling: &Filling,
         open: &Value,
+        secrets: &Value,
     ) -> Arc<Shared> {
         let info = &described.inspection.plugin;
         let asked = described
@@ -164,6 +165,7 @@ impl Inner {
             digest: info.digest.clone(),
             limits: filling.limits.clone(),
             config: open.to_string(),
+            secrets: Secret::new(secrets.clone()),
             central: both(&asked, &filling.grants.central),
             kv: Arc::clone(&self.deps.kv),
             peers: Arc::clone(&self.deps.peers),

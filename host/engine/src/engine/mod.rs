@@ -81,7 +81,7 @@ impl Engine {
             .await
             .map_err(|error| Error::Internal(format!("load plugin: {error}")))??;
         let (open, secrets) = split_secrets(&described.inspection.config_schema, &filling.config);
-        let shared = self.0.shared(slot, &described, &filling, &open);
+        let shared = self.0.shared(slot, &described, &filling, &open, &secrets);
         let info = described.inspection.plugin;
         let grants: Vec<String> = filling.grants.interfaces.iter().cloned().collect();
         let ready = if info.world == "registry" {

@@ -5,6 +5,7 @@ mod central;
 mod clock;
 mod config;
 mod facts;
+pub(crate) mod grpc;
 mod keys;
 mod kube;
 mod kv;
@@ -43,6 +44,7 @@ pub(crate) fn link(linker: &mut Linker<Ctx>, grants: &Grants) -> wasmtime::Resul
             "keys" => host::keys::add_to_linker::<_, Own>(linker, |ctx| ctx)?,
             "progress" => host::progress::add_to_linker::<_, Own>(linker, |ctx| ctx)?,
             "facts" => host::facts::add_to_linker::<_, Own>(linker, |ctx| ctx)?,
+            "grpc" => host::grpc::add_to_linker::<_, Own>(linker, |ctx| ctx)?,
             WASI => wasmtime_wasi::p2::add_to_linker_async(linker)?,
             _ => {}
         }

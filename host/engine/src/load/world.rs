@@ -39,6 +39,7 @@ const HOST: &[(&str, &str)] = &[
         include_str!("../../../../wit/host/progress.wit"),
     ),
     ("facts.wit", include_str!("../../../../wit/host/facts.wit")),
+    ("grpc.wit", include_str!("../../../../wit/host/grpc.wit")),
 ];
 const REGISTRY: &[(&str, &str)] = &[(
     "registry.wit",

@@ -19,8 +19,6 @@ pub mod plan;
 mod preview;
 pub mod ready;
 pub mod record;
-#[cfg(target_arch = "wasm32")]
-mod seed;
 pub mod store;
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,8 @@ pub struct Content {
     pub files: Vec<File>,
     /// `values.yaml`, its documents merged; `None` without that file.
     pub values: Option<Map<String, Value>>,
+    /// `values.yaml` as it is.
+    pub values_text: Option<Bytes>,
     /// `values.schema.json` as it is.
     pub schema: Option<Bytes>,
     /// `Chart.lock` or `requirements.lock` as decoded.
@@ -135,6 +137,7 @@ fn load(files: Vec<File>, budget: &mut Budget, depth: usize) -> Result<Chart, Er
             "values.yaml" => {
                 let values = load_values(&file.data).map_err(|error| wrong(name, error))?;
                 content.values = Some(values);
+                content.values_text = Some(file.data);
             }
             "values.schema.json" => content.schema = Some(file.data),
             "requirements.yaml" => {

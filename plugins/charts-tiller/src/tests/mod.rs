@@ -1,0 +1,5 @@
+//! Sequences over a Tiller in memory.
+
+mod packing;
+mod sequences;
+mod tiller;

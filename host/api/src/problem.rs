@@ -57,7 +57,9 @@ pub(crate) fn status_of(error: &Error) -> StatusCode {
         Error::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         Error::Plugin(_) | Error::Source(_) => StatusCode::BAD_GATEWAY,
-        Error::Unavailable { .. } | Error::NoPlugin { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Unavailable { .. } | Error::Member { .. } | Error::NoPlugin { .. } => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         Error::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
     }
 }
@@ -92,17 +94,38 @@ impl Problem {
         }
     }
 
-    /// The whole answer, once the request's id and path are known.
-    pub(crate) fn render(self, request_id: &str, instance: &str) -> Response {
-        let status = self.status.unwrap_or_else(|| status_of(&self.error));
-        let code = self.code();
-        let detail = match &self.error {
+    fn detail(&self, request_id: &str) -> String {
+        match &self.error {
             Error::Internal(text) => {
                 tracing::error!(request_id, detail = %text, "internal error");
                 format!("internal error; the log has it under request id {request_id}")
             }
             error => error.to_string(),
-        };
+        }
+    }
+
+    /// The same below `/v0`, in the original's shape.
+    pub(crate) fn render_v0(self, request_id: &str) -> Response {
+        let status = self.status.unwrap_or_else(|| status_of(&self.error));
+        let mut response = crate::handlers::v0::failure(status, &self.detail(request_id));
+        if let Some(allow) = self.allow {
+            let allow = HeaderValue::from_static(allow);
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            let bearer = HeaderValue::from_static("Bearer realm=\"optikon\"");
+            response
+                .headers_mut()
+                .append(header::WWW_AUTHENTICATE, bearer);
+        }
+        response
+    }
+
+    /// The whole answer, once the request's id and path are known.
+    pub(crate) fn render(self, request_id: &str, instance: &str) -> Response {
+        let status = self.status.unwrap_or_else(|| status_of(&self.error));
+        let code = self.code();
+        let detail = self.detail(request_id);
         let (errors, retry_after) = match self.error {
             Error::Invalid(fields) => (fields, None),
             Error::Busy { retry_after, .. } => (Vec::new(), Some(retry_after)),

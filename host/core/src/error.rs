@@ -98,6 +98,14 @@ pub enum Error {
         /// When to try again, if that is known.
         retry_after: Option<Duration>,
     },
+    /// A member, or what runs in it, refused or is in no state to do it.
+    #[error("{message}")]
+    Member {
+        /// One word for its row, as in `NoPod`.
+        reason: String,
+        /// What happened, and what to do.
+        message: String,
+    },
     /// The caller's or the host's deadline passed.
     #[error("{0}")]
     Timeout(String),
@@ -159,7 +167,7 @@ impl Error {
             Self::Denied(_) => "denied",
             Self::TooLarge { .. } => "too-large",
             Self::Busy { .. } => "too-many",
-            Self::Unavailable { .. } => "unavailable",
+            Self::Unavailable { .. } | Self::Member { .. } => "unavailable",
             Self::Timeout(_) => "timeout",
             Self::Unsupported(_) => "unsupported",
             Self::Source(_) => "source-failed",

@@ -28,6 +28,8 @@ pub struct Facts {
     pub kube_version: String,
     /// `group/version` and `group/version/Kind`, sorted.
     pub api_versions: Vec<String>,
+    /// The slot that [`Charts::choice`] named; empty where there is no choice. No plugin sees it.
+    pub backend: String,
 }
 
 impl Facts {
@@ -42,6 +44,7 @@ impl Facts {
             "labels" => format!("{:?}", self.labels),
             "kube-version" => self.kube_version.clone(),
             "api-versions" => self.api_versions.join("\n"),
+            "backend" => self.backend.clone(),
             _ => return None,
         })
     }
@@ -135,6 +138,15 @@ pub struct ObjectChange {
 /// connection, and safe to repeat: work that the same operation did before is recognised.
 #[async_trait]
 pub trait Charts: Send + Sync + std::fmt::Debug {
+    /// The slot that serves a cluster, where this backend stands for several: part of what a plan is made for. Empty:
+    /// it serves every cluster itself.
+    ///
+    /// # Errors
+    /// When that cannot be told, as the cluster does not answer.
+    async fn choice(&self, _cluster: &dyn Connection) -> Result<String> {
+        Ok(String::new())
+    }
+
     /// Looks into an archive: a JSON object with `name`, `version`, `appVersion`, `description`,
     /// `type`, `kubeVersion`, `deprecated`, `dependencies`.
     ///

@@ -7,6 +7,7 @@
 
 mod accept;
 mod archives;
+mod auto;
 mod drift;
 mod events;
 mod journal;
@@ -39,6 +40,7 @@ use crate::{
 use events::Feed;
 
 pub use archives::ArchiveInfo;
+pub use auto::Auto;
 pub use events::OperationEvent;
 pub use journal::OperationQuery;
 pub use once::Once;
@@ -176,9 +178,18 @@ impl ProgressSink for ChartFlows {
 }
 
 impl Inner {
-    /// The slot of a backend's name; `auto` is Helm without Tiller.
+    /// The slot of a backend's name; without one it is chosen per cluster.
     fn backend(&self, name: Option<&str>) -> Result<(SlotName, Arc<dyn Charts>)> {
-        let name = name.filter(|n| *n != "auto").unwrap_or("helm");
+        let is_auto = |name: &&str| *name == "auto";
+        let has_auto = self
+            .backends
+            .keys()
+            .any(|slot| slot.as_str() == "charts-auto");
+        let name = match name.filter(|name| !is_auto(name)) {
+            Some(name) => name,
+            None if has_auto => "auto",
+            None => "helm",
+        };
         let slot: SlotName = format!("charts-{name}")
             .parse()
             .map_err(|_| Error::invalid("backend", "is not the name of a backend"))?;

@@ -113,6 +113,7 @@ impl Inner {
             labels: entry.cluster.labels(),
             kube_version: kube_version.to_owned(),
             api_versions,
+            backend: String::new(),
         })
     }
 }
@@ -220,8 +221,9 @@ async fn collect_plain(
 }
 
 /// An error of a target as its reason.
-pub(super) fn reason_of(error: &Error) -> &'static str {
+pub(super) fn reason_of(error: &Error) -> &str {
     match error {
+        Error::Member { reason, .. } => reason,
         Error::Malformed(_) | Error::Invalid(_) => "Invalid",
         Error::NotFound { .. } => "NotFound",
         Error::AlreadyExists { .. } => "AlreadyExists",

@@ -205,6 +205,10 @@ impl Inner {
                 facts.revision = newest.saturating_add(1);
             }
             facts.action = prepared.action.to_owned();
+            facts.backend = backend
+                .choice(connection.as_ref())
+                .await
+                .map_err(|error| (reason_of(&error).to_owned(), error))?;
             prepared.facts = Some(facts.clone());
             plans
                 .lock()

@@ -57,7 +57,7 @@ enum Found {
 
 /// Whether a reason says for certain that the change ended, and how.
 fn is_definite(reason: &str) -> bool {
-    const DEFINITE: [&str; 9] = [
+    const DEFINITE: [&str; 18] = [
         "Invalid",
         "NotFound",
         "AlreadyExists",
@@ -67,6 +67,15 @@ fn is_definite(reason: &str) -> bool {
         "TooLarge",
         "Unsupported",
         "NoPlugin",
+        "NoPod",
+        "PodNotReady",
+        "SeveralPods",
+        "NotTiller",
+        "VersionMismatch",
+        "ReleaseLocked",
+        "TillerRefused",
+        "TestsFailed",
+        "Interrupted",
     ];
     DEFINITE.contains(&reason)
 }
@@ -301,7 +310,7 @@ impl Course<'_> {
                     .rollback(call, connection, facts, revision, &options)
                     .await
             }
-            (OperationKind::Uninstall, _) => {
+            (OperationKind::Uninstall | OperationKind::Adopt, _) => {
                 backend.uninstall(call, connection, facts, &options).await
             }
             (OperationKind::Test, _) => backend.run_tests(call, connection, facts, &options).await,

@@ -14,8 +14,8 @@ use super::plan::reason_of;
 use crate::{
     error::{Error, Result},
     flows::health::one_line,
-    ports::Connection,
-    words::{Fault, FaultReason, LineStream, Mapping, Method, Refusal, Request, Response},
+    ports::{Channel, Connection},
+    words::{Fault, FaultReason, LineStream, Mapping, Method, PodTarget, Refusal, Request, Response},
 };
 
 /// A reason and one line for people.
@@ -97,5 +97,12 @@ impl Connection for Watched {
         kind: &str,
     ) -> Result<Option<Mapping>, Fault> {
         self.note(self.inner.mapping(group, version, kind).await)
+    }
+
+    async fn dial(&self, target: PodTarget) -> Result<Arc<dyn Channel>, Fault> {
+        let channel = self.note(self.inner.dial(target).await)?;
+        // Nobody looks into what is said to a pod, so it counts as a change.
+        self.has_written.store(true, Ordering::Relaxed);
+        Ok(channel)
     }
 }

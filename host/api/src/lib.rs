@@ -21,5 +21,5 @@ pub use listen::{Listener, Serving, TlsFiles, TlsProblem};
 pub use metrics::Metrics;
 pub use openapi::document as openapi_document;
 pub use problem::Problem;
-pub use router::{Access, ENDPOINTS, router};
+pub use router::{Access, ENDPOINTS, router, v0_router};
 pub use state::{Check, Gateway, ReadyChecks, Version};

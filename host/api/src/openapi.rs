@@ -6,7 +6,7 @@ use utoipa::{
 };
 
 use crate::handlers::{
-    archives, audit, charts, clusters, health, operations, plugins, repositories, tokens, watch,
+    archives, audit, charts, clusters, health, operations, plugins, repositories, tokens, v0, watch,
 };
 
 #[derive(OpenApi)]
@@ -26,6 +26,9 @@ use crate::handlers::{
         charts::notes, charts::drift, operations::list, operations::read, operations::events,
         operations::cancel, operations::resume,
         plugins::slots, plugins::available, plugins::slot,
+        v0::clusters::list, v0::clusters::create, v0::clusters::read, v0::clusters::replace,
+        v0::clusters::delete, v0::releases::list, v0::releases::create, v0::releases::read,
+        v0::releases::replace, v0::releases::delete,
         tokens::list, tokens::create, tokens::revoke, audit::list,
         health::livez, health::readyz, health::version, health::metrics,
     ),

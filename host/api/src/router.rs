@@ -1,17 +1,21 @@
 //! A line per endpoint: path, methods, who may.
 
 use axum::{
-    Router,
+    Extension, Router,
+    extract::DefaultBodyLimit,
     http::Method,
     middleware::from_fn_with_state,
     routing::{get, post},
 };
-use optikon_core::{Error, words::Role};
+use optikon_core::{
+    Error,
+    words::{Caller, Role},
+};
 
 use crate::{
     handlers::{
         archives, audit, charts, clusters, docs, health, operations, plugins, repositories, tokens,
-        watch,
+        v0, watch,
     },
     layers,
     problem::Problem,
@@ -82,6 +86,16 @@ pub const ENDPOINTS: &[(Method, &str, Access)] = &[
     (Method::POST, "/tokens", From(Admin)),
     (Method::DELETE, "/tokens/{id}", From(Admin)),
     (Method::GET, "/audit", From(Admin)),
+    (Method::GET, "/v0/clusters", From(Viewer)),
+    (Method::POST, "/v0/clusters", From(Operator)),
+    (Method::GET, "/v0/clusters/{id}", From(Viewer)),
+    (Method::PUT, "/v0/clusters/{id}", From(Operator)),
+    (Method::DELETE, "/v0/clusters/{id}", From(Operator)),
+    (Method::GET, "/v0/releases", From(Viewer)),
+    (Method::POST, "/v0/releases", From(Operator)),
+    (Method::GET, "/v0/releases/{id}", From(Viewer)),
+    (Method::PUT, "/v0/releases/{id}", From(Operator)),
+    (Method::DELETE, "/v0/releases/{id}", From(Operator)),
 ];
 
 /// The whole API.
@@ -220,9 +234,55 @@ pub fn router(gateway: Gateway) -> Router {
             axum::routing::delete(tokens::revoke).fallback(|| only("DELETE")),
         )
         .route("/audit", get(audit::list).fallback(|| only(GET)))
+        .merge(original())
         .fallback(|| async { Problem::from(Error::not_found("path", "")) });
     routes
         .layer(from_fn_with_state(gateway.clone(), layers::admit))
+        .layer(from_fn_with_state(gateway.clone(), layers::observe))
+        .with_state(gateway)
+}
+
+/// The original API: what both listeners serve of it.
+fn original() -> Router<Gateway> {
+    Router::new()
+        .route(
+            "/v0/clusters",
+            get(v0::clusters::list)
+                .post(v0::clusters::create)
+                .fallback(|| only("GET, HEAD, POST")),
+        )
+        .route(
+            "/v0/clusters/{id}",
+            get(v0::clusters::read)
+                .put(v0::clusters::replace)
+                .delete(v0::clusters::delete)
+                .fallback(|| only("GET, HEAD, PUT, DELETE")),
+        )
+        .route(
+            "/v0/releases",
+            get(v0::releases::list)
+                .post(v0::releases::create)
+                .fallback(|| only("GET, HEAD, POST")),
+        )
+        .route(
+            "/v0/releases/{id}",
+            get(v0::releases::read)
+                .put(v0::releases::replace)
+                .delete(v0::releases::delete)
+                .fallback(|| only("GET, HEAD, PUT, DELETE")),
+        )
+        .layer(DefaultBodyLimit::max(v0::releases::MAX_FORM))
+        .layer(Extension(v0::Shared::default()))
+}
+
+/// The original API alone, for a listener of its own: without a token, everybody is `caller`.
+pub fn v0_router(gateway: Gateway, caller: Caller) -> Router {
+    original()
+        .fallback(v0::beside)
+        .layer(from_fn_with_state(
+            (gateway.clone(), caller),
+            layers::anonymous,
+        ))
         .layer(from_fn_with_state(gateway.clone(), layers::observe))
         .with_state(gateway)
 }

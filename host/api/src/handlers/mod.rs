@@ -12,4 +12,5 @@ mod query;
 pub(crate) mod repositories;
 pub(crate) mod tokens;
 mod upload;
+pub(crate) mod v0;
 pub(crate) mod watch;

@@ -28,18 +28,8 @@ pub(crate) async fn admit(
         return problem.into_response();
     }
     let method = request.method().clone();
-    let needed = request.extensions().get::<MatchedPath>().and_then(|path| {
-        // HEAD is answered by GET's handler.
-        let method = if method == Method::HEAD {
-            Method::GET
-        } else {
-            method
-        };
-        let row = ENDPOINTS
-            .iter()
-            .find(|(m, p, _)| *p == path.as_str() && *m == method);
-        row.map(|(_, _, access)| *access)
-    });
+    let path = request.extensions().get::<MatchedPath>();
+    let needed = path.and_then(|path| needed(&method, path.as_str()));
     if needed == Some(Access::Public) {
         return next.run(request).await;
     }
@@ -61,6 +51,18 @@ pub(crate) async fn admit(
     }
     request.extensions_mut().insert(caller);
     next.run(request).await
+}
+
+/// Who may call an endpoint; none for what is not in the table.
+pub(super) fn needed(method: &Method, path: &str) -> Option<Access> {
+    // HEAD is answered by GET's handler.
+    let method = if method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    };
+    let row = ENDPOINTS.iter().find(|(m, p, _)| *p == path && m == method);
+    row.map(|(_, _, access)| *access)
 }
 
 fn authenticate(gateway: &Gateway, request: &Request) -> Result<Caller, Error> {
@@ -111,6 +113,21 @@ fn token(headers: &HeaderMap) -> Result<Option<String>, Error> {
 /// A page of somebody else's that resolves its own name to our address is stopped here: a name in
 /// `Host` must be configured; an IP address cannot be rebound.
 fn check_host(gateway: &Gateway, request: &Request) -> Result<(), Problem> {
+    let host = check_name(gateway, request)?;
+    if let Some(origin) = request.headers().get(header::ORIGIN) {
+        let origin = origin.to_str().unwrap_or_default();
+        let authority = origin.split_once("://").map_or("", |(_, rest)| rest);
+        if !authority.eq_ignore_ascii_case(&host) {
+            return Err(
+                Error::Denied("requests from pages of other origins are refused".into()).into(),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The `Host`, if it is one of ours.
+pub(super) fn check_name(gateway: &Gateway, request: &Request) -> Result<String, Problem> {
     let headers = request.headers();
     let from_uri = request.uri().authority().map(|a| a.as_str().to_owned());
     let from_header = headers
@@ -133,16 +150,7 @@ fn check_host(gateway: &Gateway, request: &Request) -> Result<(), Problem> {
         ))
         .into());
     }
-    if let Some(origin) = headers.get(header::ORIGIN) {
-        let origin = origin.to_str().unwrap_or_default();
-        let authority = origin.split_once("://").map_or("", |(_, rest)| rest);
-        if !authority.eq_ignore_ascii_case(&host) {
-            return Err(
-                Error::Denied("requests from pages of other origins are refused".into()).into(),
-            );
-        }
-    }
-    Ok(())
+    Ok(host)
 }
 
 fn without_port(host: &str) -> &str {

@@ -12,7 +12,7 @@ use optikon_core::words::hex;
 
 use tracing::Instrument;
 
-use crate::{problem::Pending, state::Gateway};
+use crate::{handlers::v0, problem::Pending, state::Gateway};
 
 /// Gives the request an id and the answer its final shape.
 pub(crate) async fn observe(
@@ -40,7 +40,19 @@ pub(crate) async fn observe(
     }
     let mut response = next.run(request).instrument(span.clone()).await;
     if let Some(Pending(problem)) = response.extensions_mut().remove::<Pending>() {
-        response = problem.render(&id, &path);
+        let added = std::mem::take(response.headers_mut());
+        response = match path.strip_prefix("/v0") {
+            Some("") => problem.render_v0(&id),
+            Some(rest) if rest.starts_with('/') && route == "unmatched" => v0::unknown(&path),
+            Some(rest) if rest.starts_with('/') => problem.render_v0(&id),
+            Some(_) | None => problem.render(&id, &path),
+        };
+        // A page of another origin may read failures, too.
+        let shared = added
+            .into_iter()
+            .filter_map(|(name, value)| Some((name?, value)));
+        let shared = shared.filter(|(name, _)| name.as_str().starts_with("access-control-"));
+        response.headers_mut().extend(shared);
     }
     let status = response.status().as_u16();
     let took = started.elapsed();

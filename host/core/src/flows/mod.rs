@@ -17,6 +17,7 @@ pub mod kubeconfig;
 pub mod looks;
 pub mod mirror;
 pub mod probing;
+pub mod v0;
 pub mod view;
 
 /// What a dry run shows where a registry would give a uid.

@@ -32,6 +32,30 @@ pub(crate) struct Config {
     pub(crate) telemetry: Telemetry,
     /// HTTPS base addresses that plugins may be granted, by name.
     pub(crate) upstreams: BTreeMap<String, Upstream>,
+    /// The original API without a token, on a listener of its own.
+    pub(crate) v0: V0,
+}
+
+/// `[v0]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct V0 {
+    /// Where; absent = nowhere. Anything but loopback needs TLS and `allow_anonymous`.
+    pub(crate) listen: Option<SocketAddr>,
+    /// What everybody may do there. Default viewer.
+    pub(crate) role: Role,
+    /// Whether others than this machine may come without a token.
+    pub(crate) allow_anonymous: bool,
+}
+
+impl Default for V0 {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            role: Role::Viewer,
+            allow_anonymous: false,
+        }
+    }
 }
 
 /// How the log is written.
@@ -143,6 +167,8 @@ pub(crate) struct Slot {
     pub(crate) config: Map<String, Value>,
     /// Interfaces of `optikon:host` it may import; absent = what the shipped plugin of this name asks for.
     pub(crate) grants: Option<Vec<String>>,
+    /// A charts slot: clusters that this label selector names are served by it, unless their label says otherwise.
+    pub(crate) clusters: String,
     /// Limits that differ from the defaults.
     pub(crate) limits: Map<String, Value>,
 }

@@ -6,6 +6,7 @@ mod checks;
 mod peers;
 mod tasks;
 mod tls;
+mod v0;
 mod wiring;
 
 pub(crate) use backup::take as take_backup;
@@ -58,13 +59,18 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let listener = Listener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}"))?;
-    let listener = match tls {
+    let listener = match tls.clone() {
         Some(files) => listener.with_tls(files)?,
         None => listener,
     };
     let address = listener.address()?;
+    let original = v0::bind(&config, tls).await?;
+    let mut addresses = vec![address];
+    if let Some(original) = &original {
+        addresses.push(original.address()?);
+    }
     let (shutdown, ending) = watch::channel(false);
-    let joined = wiring::join(&args, &config, address, ending.clone()).await?;
+    let joined = wiring::join(&args, &config, addresses, ending.clone()).await?;
     let router = optikon_api::router(joined.gateway.clone());
     let tasks = tasks::start(&joined, &config, &args.data_dir);
 
@@ -72,6 +78,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode> {
         "listening on {}://{address}",
         listener.scheme()
     ));
+    let serving_original = v0::serve(original, &joined.gateway, &config, ending.clone());
     let signals = async {
         signal().await;
         tracing::info!("ending; a second signal ends at once");
@@ -88,7 +95,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode> {
         },
     );
     tokio::select! {
-        () = serving => {}
+        ((), ()) = async { tokio::join!(serving, serving_original) } => {}
         () = signals => {}
     }
     drop(tasks);

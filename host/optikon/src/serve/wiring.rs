@@ -11,11 +11,15 @@ use anyhow::{Context, Result};
 use optikon_api::{Gateway, Metrics, Version};
 use optikon_core::{
     flows::{
-        charts::ChartFlows, clusters::Clusters, custody::Custody, feed, looks::Looks,
+        charts::{Auto, ChartFlows},
+        clusters::Clusters,
+        custody::Custody,
+        feed,
+        looks::Looks,
         mirror::Mirror,
     },
     ports,
-    words::{Secret, SlotName},
+    words::{Secret, Selector, SlotName},
 };
 use optikon_engine::{Deps, Engine, EngineConfig, Filling, Grants, Limits};
 use optikon_outbound::Outbound;
@@ -45,11 +49,21 @@ const SHIPPED: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
+        "charts-tiller",
+        "charts-tiller",
+        &[
+            "grpc", "kube", "facts", "config", "call", "clock", "progress",
+        ],
+    ),
+    (
         "prober",
         "prober-kubernetes",
         &["kube", "call", "clock", "log", "config"],
     ),
 ];
+
+/// The backend that chooses among the others, per cluster.
+const AUTO: &str = "charts-auto";
 
 /// A gateway, joined and loaded, that does not serve yet.
 #[derive(Debug)]
@@ -77,7 +91,7 @@ impl Joined {
 pub(crate) async fn join(
     args: &ServeArgs,
     config: &Config,
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     shutdown: watch::Receiver<bool>,
 ) -> Result<Joined> {
     let folder = &args.data_dir;
@@ -87,7 +101,9 @@ pub(crate) async fn join(
     let mut outbound = config.outbound.clone();
     outbound.allow_loopback |= args.dev;
     let outbound = Outbound::new(outbound, world.clone()).context("outbound cannot start")?;
-    outbound.set_own_listeners(vec![address]);
+    outbound.set_own_listeners(addresses);
+    let metrics = Metrics::default();
+    metrics.count_tunnels(outbound.tunnels());
     let outbound = Arc::new(outbound);
     let fetcher: Arc<dyn ports::Fetcher> = outbound.clone();
     let outbound: Arc<dyn ports::Outbound> = outbound;
@@ -128,9 +144,13 @@ pub(crate) async fn join(
     clusters.load().await.context("the store cannot be read")?;
 
     let archives = ArchiveFolder::open(folder).context("the folder of archives cannot be made")?;
+    let mut backends = backends(&engine, config)?;
+    let auto = Auto::new(mirror.clone(), backends.clone(), world.clone());
+    auto.set_rules(rules(config)?);
+    backends.insert(AUTO.parse()?, Arc::new(auto));
     let charts = ChartFlows::new(
         clusters.clone(),
-        backends(&engine, config)?,
+        backends,
         Arc::new(archives),
         fetcher,
         store.clone(),
@@ -152,7 +172,7 @@ pub(crate) async fn join(
         plugins,
         documents: store.clone(),
         world,
-        metrics: Arc::new(Metrics::default()),
+        metrics: Arc::new(metrics),
         checks: Arc::new(checks),
         version: Arc::new(Version {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -247,6 +267,20 @@ fn backends(
         .map(|name| {
             let slot: SlotName = name.parse().with_context(|| format!("slot \"{name}\""))?;
             Ok((slot.clone(), engine.charts(&slot)))
+        })
+        .collect()
+}
+
+/// Which clusters a charts slot serves by its rule, in the order of the names.
+fn rules(config: &Config) -> Result<Vec<(SlotName, Selector)>> {
+    let slots = config.plugins.slots.iter();
+    let ruled =
+        slots.filter(|(name, slot)| name.starts_with("charts-") && !slot.clusters.is_empty());
+    ruled
+        .map(|(name, slot)| {
+            let rule = Selector::parse(&slot.clusters);
+            let rule = rule.with_context(|| format!("plugins.slots.{name}.clusters"))?;
+            Ok((name.parse()?, rule))
         })
         .collect()
 }

@@ -23,7 +23,7 @@ pub mod process;
 pub mod scratch;
 pub mod tar;
 pub mod testbed;
-mod tiller;
+pub mod tiller;
 pub mod wait;
 
 pub use client::{Client, Reply};

@@ -11,7 +11,7 @@ use crate::process::Process;
 use crate::testbed::Testbed;
 
 /// The port of every Tiller, inside its pod.
-pub(crate) const PORT: u16 = 44134;
+pub const PORT: u16 = 44134;
 
 /// A running Tiller.
 #[derive(Debug)]
@@ -23,14 +23,25 @@ pub(crate) struct Tiller {
 
 /// Starts one that acts on the cluster as its administrator.
 pub(crate) async fn start(place: &Place) -> Result<Tiller> {
+    start_with(place, None, &[]).await
+}
+
+/// The same on a port that is known already, with more arguments.
+pub(crate) async fn start_with(
+    place: &Place,
+    fixed: Option<u16>,
+    arguments: &[String],
+) -> Result<Tiller> {
     let (program, _) = Testbed::tiller()?;
     let mut last = String::new();
     for _ in 0..TRIES {
-        let (port, probe) = (probably_free()?, probably_free()?);
+        let probe = probably_free()?;
+        let port = fixed.map_or_else(probably_free, Ok)?;
         let mut command = Command::new(&program);
         command
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--probe-listen", &format!("127.0.0.1:{probe}")])
+            .args(arguments)
             .env("KUBECONFIG", place.file("kubeconfig"))
             .env("HOME", place.folder());
         let process = Process::start("tiller", command, &place.file("tiller.log"))?;
@@ -47,17 +58,40 @@ pub(crate) async fn start(place: &Place) -> Result<Tiller> {
     bail!("start tiller: {last}");
 }
 
+/// Server and client check each other.
+pub(crate) fn tls_arguments(place: &Place) -> Vec<String> {
+    let key = |name: &str| place.key(name).display().to_string();
+    [
+        "--tls",
+        "--tls-verify",
+        "--tls-cert",
+        &key("apiserver.crt"),
+        "--tls-key",
+        &key("apiserver.key"),
+        "--tls-ca-cert",
+        &key("ca.crt"),
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
 /// The pod by which clients find it.
 pub(crate) fn pod() -> Value {
+    pod_on("tiller-deploy", "n0")
+}
+
+/// A pod like Tiller's of another name, on a node that need not exist.
+#[must_use]
+pub fn pod_on(name: &str, node: &str) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": "tiller-deploy", "namespace": "kube-system",
+            "name": name, "namespace": "kube-system",
             "labels": {"app": "helm", "name": "tiller"},
         },
         "spec": {
-            "nodeName": "n0",
+            "nodeName": node,
             "containers": [{
                 "name": "tiller", "image": "registry.example/tiller:2.17.0",
                 "ports": [{"containerPort": PORT}],

@@ -26,6 +26,9 @@ struct Args {
     /// Where the gateway listens.
     #[arg(long, default_value = "127.0.0.1:7700")]
     listen: String,
+    /// The last cluster has Tiller, and a release that Helm 2 made with it.
+    #[arg(long)]
+    tiller: bool,
 }
 
 #[tokio::main]
@@ -48,7 +51,8 @@ async fn show(args: &Args) -> Result<()> {
     let testbed = Testbed::start().await?;
     let mut clusters = Vec::new();
     for number in 1..=args.clusters {
-        clusters.push(start_cluster(&testbed, number).await?);
+        let has_tiller = args.tiller && number == args.clusters;
+        clusters.push(start_cluster(&testbed, number, has_tiller).await?);
     }
     let data = folders.target.join("demo").join("data");
     if data.exists() {
@@ -68,17 +72,34 @@ async fn show(args: &Args) -> Result<()> {
     std::future::pending().await
 }
 
-async fn start_cluster(testbed: &Testbed, number: u16) -> Result<Cluster> {
+async fn start_cluster(testbed: &Testbed, number: u16, has_tiller: bool) -> Result<Cluster> {
     let name = format!("edge-{number}");
+    let tiller = if has_tiller { ", Tiller" } else { "" };
     say(format_args!(
-        "cluster {name}: API server, controllers, {number} nodes by kwok"
+        "cluster {name}: API server, controllers, {number} nodes by kwok{tiller}"
     ));
-    let cluster = testbed
+    let mut builder = testbed
         .cluster(&name)
         .controllers()
-        .nodes(u32::from(number))
-        .start()
-        .await?;
+        .nodes(u32::from(number));
+    if has_tiller {
+        builder = builder.tiller();
+    }
+    let cluster = builder.start().await?;
+    if has_tiller {
+        let chart = Folders::here().root.join("examples/tiller/chart");
+        let chart = text(&chart)?;
+        let install = [
+            "install",
+            &chart,
+            "--name",
+            "greeting",
+            "--namespace",
+            "default",
+        ];
+        say("helm2 install examples/tiller/chart --name greeting");
+        cluster.helm2(&install).await?;
+    }
     cluster.create_namespace("shop").await?;
     for workload in manifests::one_of_each("shop") {
         cluster.create(&workload).await?;
@@ -143,6 +164,16 @@ fn explain(
             cluster.kubeconfig_file().display(),
             cluster.name()
         );
+    }
+    for cluster in clusters {
+        if let Some(port) = cluster.tiller_port() {
+            let (_, helm2) = Testbed::tiller()?;
+            say!(
+                "\"{}\" --host 127.0.0.1:{port} list    # {}'s Tiller",
+                helm2.display(),
+                cluster.name()
+            );
+        }
     }
     say!();
     say!("Ctrl-C stops all of it.");

@@ -23,6 +23,7 @@ pub struct Builder {
     has_controllers: bool,
     has_kwok: bool,
     has_tiller: bool,
+    has_tiller_tls: bool,
     flags: Vec<String>,
     forwards: Vec<(u16, u16)>,
 }
@@ -36,6 +37,7 @@ impl Builder {
             has_controllers: false,
             has_kwok: false,
             has_tiller: false,
+            has_tiller_tls: false,
             flags: Vec::new(),
             forwards: Vec::new(),
         }
@@ -91,6 +93,14 @@ impl Builder {
         self.nodes(1)
     }
 
+    /// The same with TLS, and only for clients that have a certificate of the test bed's authority. Its own is for
+    /// `localhost`.
+    #[must_use]
+    pub fn tiller_with_tls(mut self) -> Self {
+        self.has_tiller_tls = true;
+        self.tiller()
+    }
+
     /// Starts it, and waits until it is ready and its nodes are.
     ///
     /// # Errors
@@ -120,6 +130,7 @@ impl Builder {
             api_server: None,
             others: Vec::new(),
             tiller: None,
+            tiller_at: None,
         };
         fs::write(
             cluster.kubeconfig_file(),
@@ -134,8 +145,14 @@ impl Builder {
             cluster.start_controllers()?;
         }
         if self.has_tiller {
-            let running = tiller::start(&cluster.place).await?;
+            let running = if self.has_tiller_tls {
+                let arguments = tiller::tls_arguments(&cluster.place);
+                tiller::start_with(&cluster.place, None, &arguments).await?
+            } else {
+                tiller::start(&cluster.place).await?
+            };
             self.forwards.push((tiller::PORT, running.port));
+            cluster.tiller_at = Some(running.port);
             cluster.tiller = Some(running);
         }
         if self.has_kwok {

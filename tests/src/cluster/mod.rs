@@ -1,6 +1,7 @@
 //! One real cluster: an API server, and as wanted its controllers, scheduler and nodes.
 
 mod builder;
+mod clients;
 mod servers;
 
 use std::fs;
@@ -54,6 +55,7 @@ pub struct Cluster {
     api_server: Option<Process>,
     others: Vec<Process>,
     tiller: Option<Tiller>,
+    tiller_at: Option<u16>,
     name: String,
     prefix: String,
     place: Place,
@@ -335,6 +337,16 @@ impl Cluster {
     /// Ends Tiller at once; its pod stays, and forwards to it fail from then on.
     pub fn kill_tiller(&mut self) {
         self.tiller = None;
+    }
+
+    /// Starts Tiller again, where forwards lead to.
+    ///
+    /// # Errors
+    /// When the cluster never had one, or it does not start.
+    pub async fn start_tiller(&mut self) -> Result<()> {
+        let port = self.tiller_at.context("the cluster has no Tiller")?;
+        self.tiller = Some(crate::tiller::start_with(&self.place, Some(port), &[]).await?);
+        Ok(())
     }
 
     async fn wait_for_default_account(&self, namespace: &str) -> Result<()> {

@@ -17,6 +17,9 @@ pub struct Args {
     /// Where the gateway listens.
     #[arg(long, default_value = "127.0.0.1:7700")]
     listen: String,
+    /// The last cluster has Tiller, and a release that Helm 2 made with it.
+    #[arg(long)]
+    tiller: bool,
 }
 
 /// Runs until Ctrl-C.
@@ -25,6 +28,9 @@ pub struct Args {
 /// When something does not build or start.
 pub fn run(folders: &Folders, args: &Args) -> Result<()> {
     testbed::find(folders, &testbed::KUBERNETES)?;
+    if args.tiller {
+        testbed::find(folders, &testbed::TILLER)?;
+    }
     plugins::build_all(folders)?;
     build_gateway(folders)?;
     say("cargo run --package optikon-tests --bin optikon-demo");
@@ -38,6 +44,7 @@ pub fn run(folders: &Folders, args: &Args) -> Result<()> {
                 &args.clusters.to_string(),
                 "--listen",
                 &args.listen,
-            ]),
+            ])
+            .args(args.tiller.then_some("--tiller")),
     )
 }

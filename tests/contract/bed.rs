@@ -11,7 +11,7 @@ use futures::StreamExt;
 use optikon_core::ports::{Call, Event, EventStream, Object, Page, Registry, Supported, World};
 use optikon_core::words::{Cluster, ClusterName, Uid};
 use optikon_core::{Error, Result as Outcome};
-use optikon_engine::{Deps, Engine, EngineConfig, Filling, Grants, NoPeers};
+use optikon_engine::{Deps, Engine, EngineConfig, Filling, Grants, NoPeers, Peers};
 use optikon_store::{Limits, Store, StoreOptions};
 use optikon_tests::scratch;
 use optikon_xtask::folders::Folders;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Nothing here takes so long; without an end, a lost event would hang the run.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Two compilations of the same component at once would only slow each other down.
 static LOADING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -30,6 +30,7 @@ static LOADING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 pub(crate) struct Plugin {
     name: &'static str,
     is_example: bool,
+    needs_central: bool,
     limits: Option<Limits>,
 }
 
@@ -39,6 +40,7 @@ impl Plugin {
         Self {
             name,
             is_example: false,
+            needs_central: false,
             limits: None,
         }
     }
@@ -47,6 +49,15 @@ impl Plugin {
     pub(crate) fn example(name: &'static str) -> Self {
         Self {
             is_example: true,
+            ..Self::shipped(name)
+        }
+    }
+
+    /// One of `plugins/` that keeps its objects on a central cluster.
+    #[cfg(feature = "testbed")]
+    pub(crate) fn central(name: &'static str) -> Self {
+        Self {
+            needs_central: true,
             ..Self::shipped(name)
         }
     }
@@ -98,7 +109,7 @@ fn copy_out(folders: &Folders, name: &str, to: &Path) -> Result<()> {
 }
 
 #[derive(Debug)]
-struct SystemWorld;
+pub(crate) struct SystemWorld;
 
 impl World for SystemWorld {
     fn now_ms(&self) -> u64 {
@@ -122,6 +133,8 @@ pub(crate) struct Bed {
     plugin: Plugin,
     folder: TempDir,
     running: Option<(Engine, Store)>,
+    #[cfg(feature = "testbed")]
+    place: Option<crate::central::Place>,
 }
 
 impl Bed {
@@ -131,7 +144,13 @@ impl Bed {
             plugin,
             folder: scratch::folder()?,
             running: None,
+            #[cfg(feature = "testbed")]
+            place: None,
         };
+        #[cfg(feature = "testbed")]
+        if plugin.needs_central {
+            bed.place = Some(crate::central::Place::start().await?);
+        }
         bed.open().await?;
         Ok(bed)
     }
@@ -147,19 +166,75 @@ impl Bed {
         let store =
             Store::open(&self.folder.path().join("data"), options).context("open the store")?;
         let mut config = EngineConfig::new(self.folder.path());
-        config.cache_folder = Some(Folders::here().target.join("contract-cache"));
+        config.cache_folder = Some(Self::cache());
         let deps = Deps {
             kv: Arc::new(store.clone()),
-            peers: Arc::new(NoPeers),
+            peers: self.peers()?,
             world: Arc::new(SystemWorld),
         };
         let engine = Engine::new(config, deps)?;
-        let grants = Grants::new(["kv", "clock", "random", "log", "config", "call"]);
-        engine
-            .fill(&"registry".parse()?, Filling::new(file, grants))
-            .await?;
+        let grants = if plugin.needs_central {
+            Grants::new(["central", "kube", "log", "config"])
+        } else {
+            Grants::new(["kv", "clock", "random", "log", "config", "call"])
+        };
+        let mut filling = Filling::new(file, grants);
+        filling.config = self.config();
+        engine.fill(&"registry".parse()?, filling).await?;
         self.running = Some((engine, store));
         Ok(())
+    }
+
+    #[cfg(not(feature = "testbed"))]
+    fn peers(&self) -> Result<Arc<dyn Peers>> {
+        anyhow::ensure!(!self.plugin.needs_central, "needs the feature testbed");
+        Ok(Arc::new(NoPeers))
+    }
+
+    #[cfg(feature = "testbed")]
+    fn peers(&self) -> Result<Arc<dyn Peers>> {
+        match &self.place {
+            Some(place) => place.peers(Arc::new(SystemWorld)),
+            None => Ok(Arc::new(NoPeers)),
+        }
+    }
+
+    #[cfg(not(feature = "testbed"))]
+    fn config(&self) -> Value {
+        json!({})
+    }
+
+    #[cfg(feature = "testbed")]
+    fn config(&self) -> Value {
+        let place = self.place.as_ref();
+        place.map_or_else(|| json!({}), crate::central::Place::config)
+    }
+
+    /// The component, for a second engine.
+    #[cfg(feature = "testbed")]
+    pub(crate) fn file(&self) -> PathBuf {
+        self.plugin.file().expect("it was built")
+    }
+
+    #[cfg(feature = "testbed")]
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Where compiled code is kept.
+    pub(crate) fn cache() -> PathBuf {
+        Folders::here().target.join("contract-cache")
+    }
+
+    #[cfg(feature = "testbed")]
+    pub(crate) fn kv(&self) -> Arc<dyn optikon_core::ports::Kv> {
+        Arc::new(self.running.as_ref().expect("it runs").1.clone())
+    }
+
+    /// Where the objects are, of a plugin that keeps them on a central cluster.
+    #[cfg(feature = "testbed")]
+    pub(crate) fn place(&self) -> &crate::central::Place {
+        self.place.as_ref().expect("a central cluster")
     }
 
     /// Ends gateway and store, and starts them again on the same folder.

@@ -17,6 +17,10 @@
 )]
 
 mod bed;
+#[cfg(feature = "testbed")]
+mod central;
+#[cfg(feature = "testbed")]
+mod crd;
 mod embedded;
 mod lists;
 mod together;
@@ -72,3 +76,12 @@ contract_suite!(registry_embedded, crate::Plugin::shipped("registry-embedded"), 
 ]);
 
 contract_suite!(own_registry, crate::Plugin::example("own-registry"));
+
+#[cfg(feature = "testbed")]
+contract_suite!(registry_crd, crate::Plugin::central("registry-crd"), also: [
+    crd::finalizers_of_others_hold_a_cluster,
+    crd::kubectl_and_the_gateway_see_the_same,
+    crd::conditions_of_others_stay_theirs,
+    crd::what_is_missing_is_named,
+    crd::a_definition_of_another_shape_serves,
+]);

@@ -17,6 +17,7 @@
 
 mod access;
 mod bed;
+mod bootstrap;
 mod done;
 mod faults;
 mod full;
@@ -31,6 +32,7 @@ mod rights;
 mod secrets;
 mod shelf;
 mod sources;
+mod swap;
 mod traces;
 mod uploads;
 mod watching;

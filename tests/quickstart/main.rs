@@ -172,6 +172,22 @@ async fn the_commands_of_the_first_page_work_as_shown() -> Result<()> {
         again.contains("kind: Cluster") && !again.contains("team: shop"),
         "{again}"
     );
+    let script = "examples/swap-registry/swap-registry.sh";
+    let swapped = demo.run(script, &[&demo.kubeconfigs[0]]).await?;
+    let setup = answer(&swapped, "optikon registry setup");
+    assert!(
+        setup.contains("CustomResourceDefinition clusters.clusterregistry.k8s.io created"),
+        "{setup}"
+    );
+    let swap = answer(&swapped, "optikon plugin swap registry registry-crd");
+    assert!(swap.contains("registry-crd serves 2 cluster(s)"), "{swap}");
+    let there = answer(&swapped, "kubectl --kubeconfig KUBECONFIG get clusters");
+    for name in ["edge-1", "edge-2"] {
+        assert!(there.contains(name), "{there}");
+    }
+    let back = answer(&swapped, "optikon plugin list");
+    assert!(back.contains("registry-embedded"), "{back}");
+
     let token = std::fs::read_to_string(&demo.kubeconfigs[0])?;
     let token = token
         .lines()

@@ -132,6 +132,7 @@ impl Peers for OnePeer {
     async fn central(
         &self,
         _: &SlotName,
+        _: Option<&str>,
         grants: &[ResourceGrant],
     ) -> Result<Arc<dyn Connection>, Fault> {
         *self.grants.lock().unwrap() = grants.to_vec();

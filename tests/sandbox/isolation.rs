@@ -116,7 +116,10 @@ async fn central_is_what_was_asked_for_and_granted() {
     };
     let bench = Bench::empty(config());
     let mut filling = filling("big-answer", Limits::default());
-    filling.grants.central = vec![grant("*", &["get", "delete"]), grant("pods", &["get"])];
+    filling.grants.central = Some(vec![
+        grant("*", &["get", "delete"]),
+        grant("pods", &["get"]),
+    ]);
     bench.engine.fill(&slot("registry"), filling).await.unwrap();
     bench.get().await.unwrap();
     assert_eq!(

@@ -191,7 +191,11 @@ impl Client {
     }
 }
 
-fn trusting(ca_pem: Option<&str>) -> Result<ClientConfig> {
+/// TLS that trusts one authority (PEM), and nothing without it.
+///
+/// # Errors
+/// When it is no certificate.
+pub fn trusting(ca_pem: Option<&str>) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(ca_pem.unwrap_or_default().as_bytes()) {
         roots.add(certificate.context("read the authority")?)?;

@@ -25,7 +25,7 @@ use crate::handlers::{
         charts::rollback, charts::test, charts::history, charts::manifest, charts::values,
         charts::notes, charts::drift, operations::list, operations::read, operations::events,
         operations::cancel, operations::resume,
-        plugins::slots, plugins::available, plugins::slot,
+        plugins::slots, plugins::available, plugins::slot, plugins::swap, plugins::check, plugins::rollback,
         v0::clusters::list, v0::clusters::create, v0::clusters::read, v0::clusters::replace,
         v0::clusters::delete, v0::releases::list, v0::releases::create, v0::releases::read,
         v0::releases::replace, v0::releases::delete,

@@ -82,6 +82,9 @@ pub const ENDPOINTS: &[(Method, &str, Access)] = &[
     (Method::GET, "/plugins", From(Admin)),
     (Method::GET, "/plugins/available", From(Admin)),
     (Method::GET, "/plugins/{slot}", From(Admin)),
+    (Method::PUT, "/plugins/{slot}", From(Admin)),
+    (Method::POST, "/plugins/{slot}/check", From(Admin)),
+    (Method::POST, "/plugins/{slot}/rollback", From(Admin)),
     (Method::GET, "/tokens", From(Admin)),
     (Method::POST, "/tokens", From(Admin)),
     (Method::DELETE, "/tokens/{id}", From(Admin)),
@@ -222,7 +225,20 @@ pub fn router(gateway: Gateway) -> Router {
             "/plugins/available",
             get(plugins::available).fallback(|| only(GET)),
         )
-        .route("/plugins/{slot}", get(plugins::slot).fallback(|| only(GET)))
+        .route(
+            "/plugins/{slot}",
+            get(plugins::slot)
+                .put(plugins::swap)
+                .fallback(|| only("GET, HEAD, PUT")),
+        )
+        .route(
+            "/plugins/{slot}/check",
+            post(plugins::check).fallback(|| only("POST")),
+        )
+        .route(
+            "/plugins/{slot}/rollback",
+            post(plugins::rollback).fallback(|| only("POST")),
+        )
         .route(
             "/tokens",
             get(tokens::list)

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use optikon_core::{
-    flows::{access::Tokens, charts::ChartFlows, clusters::Clusters},
+    flows::{access::Tokens, charts::ChartFlows, clusters::Clusters, swap::Swaps},
     ports::{Documents, Plugins, World},
     words::Caller,
 };
@@ -19,6 +19,8 @@ pub struct Gateway {
     pub clusters: Clusters,
     /// The use-cases of `/charts`, `/archives` and `/operations`.
     pub charts: ChartFlows,
+    /// The use-cases that fill slots.
+    pub swaps: Swaps,
     /// Access tokens.
     pub tokens: Arc<Tokens>,
     /// Slots and plugin files.

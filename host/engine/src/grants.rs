@@ -21,17 +21,17 @@ pub struct Grants {
     /// Names of [`INTERFACES`], or [`WASI`].
     #[serde(default)]
     pub interfaces: BTreeSet<String>,
-    /// What `central` may touch; empty = nothing, whatever the plugin asks for.
-    #[serde(default)]
-    pub central: Vec<ResourceGrant>,
+    /// What `central` may touch; absent = what the plugin asks for, empty = nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub central: Option<Vec<ResourceGrant>>,
 }
 
 impl Grants {
-    /// These interfaces, and nothing of the central cluster.
+    /// These interfaces, and of the central cluster what the plugin asks for.
     pub fn new<'a>(interfaces: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
             interfaces: interfaces.into_iter().map(str::to_owned).collect(),
-            central: Vec::new(),
+            central: None,
         }
     }
 

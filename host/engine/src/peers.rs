@@ -11,13 +11,15 @@ use optikon_core::{
 /// Opens the connections that a plugin may ask for. Cheap: what a connection is made of is shared.
 #[async_trait]
 pub trait Peers: Send + Sync + std::fmt::Debug {
-    /// The cluster that holds the registry, limited to `grants`.
+    /// The cluster that holds the registry, limited to `grants`: the one of that name, which came with what fills the slot,
+    /// or the configured one.
     ///
     /// # Errors
     /// `BadConfig` when the operator configured none.
     async fn central(
         &self,
         slot: &SlotName,
+        name: Option<&str>,
         grants: &[ResourceGrant],
     ) -> Result<Arc<dyn Connection>, Fault>;
 
@@ -37,6 +39,7 @@ impl Peers for NoPeers {
     async fn central(
         &self,
         _slot: &SlotName,
+        _name: Option<&str>,
         _grants: &[ResourceGrant],
     ) -> Result<Arc<dyn Connection>, Fault> {
         let message = "no central cluster is configured: set [central] in the configuration";

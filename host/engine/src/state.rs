@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     /// Its secrets, in an object of the same shape.
     pub(crate) secrets: Secret<Value>,
     pub(crate) central: Vec<ResourceGrant>,
+    /// Which cluster `central` leads to; none for the configured one.
+    pub(crate) central_name: Option<String>,
     pub(crate) kv: Arc<dyn Kv>,
     pub(crate) peers: Arc<dyn Peers>,
     pub(crate) world: Arc<dyn World>,

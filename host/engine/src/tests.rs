@@ -85,6 +85,7 @@ async fn instantiate(wat: &str, limits: Limits) -> Result<()> {
         config: "{}".into(),
         secrets: optikon_core::words::Secret::new(serde_json::Value::Null),
         central: Vec::new(),
+        central_name: None,
         kv: Arc::new(Nothing),
         peers: Arc::new(NoPeers),
         world: Arc::new(Nothing),

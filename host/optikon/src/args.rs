@@ -42,6 +42,8 @@ enum Command {
     Repo(cli::repo::RepoArgs),
     /// Slots and plugin files.
     Plugin(cli::plugin::PluginArgs),
+    /// Prepares a central cluster to hold the registry.
+    Registry(cli::registry::RegistryArgs),
     /// Access tokens of the gateway.
     Token(cli::token::TokenArgs),
     /// Prints a kubeconfig for the gateway itself.
@@ -109,6 +111,7 @@ impl Args {
             Command::Archive(args) => cli::archive::run(args).await,
             Command::Repo(args) => cli::repo::run(args).await,
             Command::Plugin(args) => cli::plugin::run(args).await,
+            Command::Registry(args) => cli::registry::run(args).await,
             Command::Token(args) => cli::token::run(args).await,
             Command::Kubeconfig(args) => cli::kubeconfig::run(&args),
             Command::Completion { shell } => {

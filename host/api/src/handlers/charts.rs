@@ -392,7 +392,7 @@ pub(crate) async fn drift(
     reply_json(StatusCode::OK, &rows)
 }
 
-fn wait(query: Option<&str>) -> Result<bool, Problem> {
+pub(super) fn wait(query: Option<&str>) -> Result<bool, Problem> {
     let mut parameters = Parameters::read(query)?;
     let wait = parameters.flag("wait");
     parameters.finish()?;
@@ -400,7 +400,7 @@ fn wait(query: Option<&str>) -> Result<bool, Problem> {
 }
 
 /// 202 at once, 200 when the operation was waited for and is over, or its events as they come.
-async fn accepted(
+pub(super) async fn accepted(
     charts: &ChartFlows,
     caller: &Caller,
     operation: Operation,

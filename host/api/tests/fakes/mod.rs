@@ -16,15 +16,23 @@ use optikon_api::{Check, Gateway, Metrics, ReadyChecks, Version};
 use optikon_core::{
     Error, Result,
     flows::{
-        access::Tokens, charts::ChartFlows, clusters::Clusters, custody::Custody, looks::Looks,
+        access::Tokens,
+        charts::ChartFlows,
+        clusters::Clusters,
+        custody::Custody,
+        looks::Looks,
         mirror::Mirror,
+        swap::{Swaps, SwapsDeps},
     },
     ports::{
-        Archives, Bound, Call, Connection, Documents, EventStream, Fetch, Fetched, Fetcher,
-        Inspection, Object, Outbound, Page, Plugins, Prober, Registry, SlotInfo, SlotMetrics,
-        Supported, Table, Vault, VaultEntry, World,
+        Archives, Bound, Call, Candidate, Connection, Documents, EventStream, Fetch, Fetched,
+        Fetcher, Filling, Inspection, Object, Outbound, Page, PluginInfo, Plugins, Prober,
+        Registry, SlotInfo, SlotMetrics, Slots, Supported, Table, Vault, VaultEntry, World,
     },
-    words::{Cluster, ClusterName, Depth, Fault, FaultReason, Member, Observation, Rules, Uid},
+    words::{
+        Cluster, ClusterName, Depth, Fault, FaultReason, Member, Observation, PluginName, Rules,
+        SlotName, Uid,
+    },
 };
 use tokio::sync::watch;
 
@@ -132,6 +140,23 @@ impl Plugins for Nobody {
     async fn inspect(&self, _: &Path) -> Result<Inspection> {
         away()
     }
+}
+
+#[async_trait]
+impl Slots for Nobody {
+    fn present(&self, _: &SlotName) -> Option<Filling> {
+        None
+    }
+    fn info(&self, _: &SlotName) -> Option<SlotInfo> {
+        None
+    }
+    async fn look(&self, _: &PluginName) -> Result<PluginInfo> {
+        away()
+    }
+    async fn load(&self, _: &SlotName, _: &Filling) -> Result<Arc<dyn Candidate>> {
+        away()
+    }
+    async fn keep_only(&self, _: &[Filling]) {}
 }
 
 #[async_trait]
@@ -262,6 +287,17 @@ pub async fn gateway() -> (Gateway, watch::Sender<bool>) {
         nobody.clone(),
         world.clone(),
     );
+    let swaps = Swaps::new(SwapsDeps {
+        clusters: clusters.clone(),
+        charts: charts.clone(),
+        slots: nobody.clone(),
+        registry: nobody.clone(),
+        documents: documents.clone(),
+        vault: nobody.clone(),
+        world: world.clone(),
+        swapped: watch::channel(0).0,
+        is_managed_by_file: false,
+    });
     let tokens = Tokens::load(documents.clone(), world.clone())
         .await
         .unwrap();
@@ -269,6 +305,7 @@ pub async fn gateway() -> (Gateway, watch::Sender<bool>) {
     let gateway = Gateway {
         clusters,
         charts,
+        swaps,
         tokens: Arc::new(tokens),
         plugins: nobody.clone(),
         documents,

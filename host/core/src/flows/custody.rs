@@ -6,7 +6,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 use x509_parser::pem::Pem;
 
-use super::input::{self, PROXY_URL, REFERENCE_KIND, TLS_SERVER_NAME};
+use super::{
+    input::{self, PROXY_URL, TLS_SERVER_NAME},
+    secrets::{self, SecretReader},
+};
 use crate::{
     error::{Error, Result},
     ports::{Bound, Vault, VaultEntry, World},
@@ -21,12 +24,24 @@ const ORPHAN_MS: u64 = 10 * 60 * 1000;
 pub struct Custody {
     vault: Arc<dyn Vault>,
     world: Arc<dyn World>,
+    secrets: Option<SecretReader>,
 }
 
 impl Custody {
     /// Over a vault.
     pub fn new(vault: Arc<dyn Vault>, world: Arc<dyn World>) -> Self {
-        Self { vault, world }
+        Self {
+            vault,
+            world,
+            secrets: None,
+        }
+    }
+
+    /// The same with Secrets of a central cluster.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: SecretReader) -> Self {
+        self.secrets = Some(secrets);
+        self
     }
 
     /// Seals a credential for the cluster described by `object` and answers its id. The uid is bound
@@ -61,6 +76,20 @@ impl Custody {
         self.vault.seal(id, entry).await
     }
 
+    /// Puts another credential in the place of one, bound as that was.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none for that cluster.
+    pub async fn renew(&self, id: &str, uid: &Uid, credential: Credential) -> Result<()> {
+        let entry = self.vault.open(id).await?;
+        let entry = entry.filter(|entry| entry.bound.uid.as_ref() == Some(uid));
+        let mut entry = entry.ok_or_else(|| Error::not_found("credential", id))?;
+        entry.created_ms = self.world.now_ms();
+        entry.expires_ms = expires_ms(&credential);
+        entry.credential = credential;
+        self.vault.seal(id, entry).await
+    }
+
     /// Erases a credential.
     pub async fn release(&self, id: &str) -> Result<()> {
         self.vault.erase(id).await
@@ -77,13 +106,22 @@ impl Custody {
             let message = "the cluster has no server address; set spec.kubernetesApiEndpoints.serverEndpoints";
             return Err(Fault::new(FaultReason::BadConfig, message));
         }
-        let ca = cluster.ca().map_err(bad)?;
+        let mut ca = cluster.ca().map_err(bad)?;
         let credential = match input::reference_of(cluster.object()) {
             Some(id) => Some(self.open(id, cluster, uid).await?),
-            None => {
-                foreign_reference(cluster)?;
-                None
-            }
+            None => match secrets::reference(cluster)? {
+                None => None,
+                Some(reference) => {
+                    let reader = self.secrets.as_ref().ok_or_else(|| {
+                        let message = "spec.authInfo.controller names a Secret, which needs a central cluster; give the credential inline";
+                        Fault::new(FaultReason::CredentialUnreadable, message)
+                    })?;
+                    let bound = bound_of(cluster, Some(uid.clone())).map_err(bad)?;
+                    let found = reader.credential(&reference, cluster, uid, bound).await?;
+                    ca = ca.or(found.ca);
+                    Some(found.credential)
+                }
+            },
         };
         Ok(Member {
             name: cluster.name().clone(),
@@ -171,31 +209,6 @@ impl Custody {
         }
         Ok(erased)
     }
-}
-
-/// A reference that is not ours: to a Secret of a central cluster.
-fn foreign_reference(cluster: &Cluster) -> Result<(), Fault> {
-    let controller = cluster
-        .object()
-        .get("spec")
-        .and_then(|s| s.get("authInfo"))
-        .and_then(|a| a.get("controller"));
-    let Some(kind) = controller
-        .and_then(|c| c.get("kind"))
-        .and_then(Value::as_str)
-    else {
-        return Ok(());
-    };
-    if kind.is_empty() || kind == REFERENCE_KIND {
-        return Ok(());
-    }
-    Err(Fault::new(
-        FaultReason::CredentialUnreadable,
-        format!(
-            "spec.authInfo.controller refers to a {}, which needs a central cluster; give the credential inline",
-            kind.escape_debug()
-        ),
-    ))
 }
 
 /// What a credential for this object is bound to.

@@ -11,6 +11,7 @@ use super::{
     health::Health,
     input,
     mirror::{Entry, Rendered},
+    swap::{ALIAS, KEPT_CREDENTIALS},
 };
 use crate::{
     error::{Error, Result},
@@ -120,7 +121,15 @@ impl Clusters {
                 rendered: Rendered::default(),
             });
         }
-        self.mirror.load(entries, heard);
+        let aliases = self
+            .documents
+            .scan_documents(Table::Meta, ALIAS, None, usize::MAX)
+            .await?;
+        let aliases = aliases.into_iter().filter_map(|(key, bytes)| {
+            let there = key.strip_prefix(ALIAS)?.parse().ok()?;
+            Some((there, String::from_utf8(bytes).ok()?.parse().ok()?))
+        });
+        self.mirror.load(entries, aliases.collect(), heard);
         Ok(())
     }
 
@@ -157,42 +166,84 @@ impl Clusters {
 
     async fn follow(&self, wait: &mut Duration) -> Result<()> {
         let supported = self.registry.supported().await?;
-        let (objects, revision) = list_all(self.registry.as_ref(), Call::background()).await?;
-        self.mirror.replace(objects, self.world.now_ms());
+        let (mut epoch, revision) = self.relist().await?;
         *wait = FIRST_WAIT;
         self.sweep_credentials().await;
         if !supported.watch {
             loop {
                 tokio::time::sleep(POLL).await;
-                let (objects, _) = list_all(self.registry.as_ref(), Call::background()).await?;
-                self.mirror.replace(objects, self.world.now_ms());
+                self.check_epoch(epoch)?;
+                (epoch, _) = self.relist().await?;
             }
         }
         let mut events = self.registry.watch("", Some(revision)).await?;
         while let Some(event) = events.next().await {
-            let now = self.world.now_ms();
-            match event? {
-                Event::Stored(object) => self.mirror.stored(object, now),
-                Event::Deleted(object) => {
-                    let gone = self.mirror.get(object.cluster.name());
-                    let uid = object.cluster.uid();
-                    self.mirror.deleted(object, now);
-                    if let Some(entry) = gone.filter(|e| Some(&e.uid) == uid.as_ref()) {
-                        self.forget(&entry).await?;
-                    }
-                }
-                Event::Bookmark(_) => self.mirror.heard(now),
-            }
+            self.take_event(epoch, event?).await?;
         }
         Err(Error::unavailable("the registry ended its watch"))
     }
 
+    /// Lists the registry while changes wait: one that came in between would be undone by the list until the watch brings it
+    /// again. What was asked for before is not taken in any more.
+    async fn relist(&self) -> Result<(u64, String)> {
+        let busy =
+            || Error::unavailable("changes are under way; the registry is listed in a moment");
+        let hold = self.gate.hold(LONGEST_WAIT).await.ok_or_else(busy)?;
+        let (objects, revision) = list_all(self.registry.as_ref(), Call::background()).await?;
+        self.mirror.replace(objects, self.world.now_ms());
+        self.gate.switched(&hold);
+        Ok((self.gate.epoch(), revision))
+    }
+
+    async fn take_event(&self, epoch: u64, event: Event) -> Result<()> {
+        let _pass = self.gate.pass().await;
+        self.check_epoch(epoch)?;
+        let now = self.world.now_ms();
+        match event {
+            Event::Stored(object) => self.mirror.stored(object, now),
+            Event::Deleted(object) => {
+                let gone = self.mirror.get(object.cluster.name());
+                let uid = self.mirror.uid_of(&object.cluster);
+                self.mirror.deleted(object, now);
+                if let Some(entry) = gone.filter(|e| Some(&e.uid) == uid.as_ref()) {
+                    self.forget(&entry).await?;
+                }
+            }
+            Event::Bookmark(_) => self.mirror.heard(now),
+        }
+        Ok(())
+    }
+
+    /// What another registry said, or the same before it was listed again, is no news.
+    fn check_epoch(&self, epoch: u64) -> Result<()> {
+        if self.gate.epoch() == epoch {
+            return Ok(());
+        }
+        Err(Error::Expired("the registry was listed again".into()))
+    }
+
     async fn sweep_credentials(&self) {
         let (entries, _) = self.mirror.all();
-        let referenced: HashSet<String> = entries
+        let mut referenced: HashSet<String> = entries
             .iter()
             .filter_map(|e| input::reference_of(e.cluster.object()).map(str::to_owned))
             .collect();
+        // An earlier registry may serve again, and its clusters need theirs.
+        let kept = self
+            .documents
+            .scan_documents(Table::Slots, KEPT_CREDENTIALS, None, usize::MAX);
+        match kept.await {
+            Ok(rows) => {
+                let ids = rows
+                    .iter()
+                    .filter_map(|(_, b)| serde_json::from_slice::<Vec<String>>(b).ok());
+                referenced.extend(ids.flatten());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not look for leftover credentials");
+                return;
+            }
+        }
         match self.custody.sweep(&referenced).await {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "erased credentials that no cluster refers to"),

@@ -149,6 +149,26 @@ impl Kubeconfig {
     /// # Errors
     /// [`Error::Invalid`] naming the part of the kubeconfig that is missing or refused.
     pub fn context(&self, name: Option<&str>) -> Result<Context> {
+        self.read(name, false).map(|(context, _)| context)
+    }
+
+    /// One context, or the current one, and what its user's `exec` says, for a command line that was told to run it. Then
+    /// the context has no credential.
+    ///
+    /// # Errors
+    /// As [`Kubeconfig::context`], `exec` aside.
+    pub fn context_with_exec(
+        &self,
+        name: Option<&str>,
+    ) -> Result<(Context, Option<serde_json::Value>)> {
+        self.read(name, true)
+    }
+
+    fn read(
+        &self,
+        name: Option<&str>,
+        takes_exec: bool,
+    ) -> Result<(Context, Option<serde_json::Value>)> {
         let name = name.unwrap_or(&self.current_context);
         let refuse = |message: String| Error::invalid("kubeconfig", message);
         let shown = name.escape_debug();
@@ -171,7 +191,10 @@ impl Kubeconfig {
             })?),
             None => None,
         };
-        let credential = match find(&self.users, &context.user) {
+        let user = find(&self.users, &context.user);
+        let exec = user.and_then(|u| u.exec.clone()).filter(|_| takes_exec);
+        let credential = match user {
+            Some(_) if exec.is_some() => None,
             Some(user) => user.credential().map_err(|message| {
                 refuse(format!(
                     "user \"{}\": {message}",
@@ -186,7 +209,7 @@ impl Kubeconfig {
                 )));
             }
         };
-        Ok(Context {
+        let made = Context {
             name: name.to_owned(),
             server: cluster.server.clone(),
             ca_file: if ca.is_none() {
@@ -199,7 +222,8 @@ impl Kubeconfig {
             proxy_url: cluster.proxy_url.clone(),
             namespace: context.namespace.clone(),
             credential,
-        })
+        };
+        Ok((made, exec))
     }
 }
 

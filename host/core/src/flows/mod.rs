@@ -11,12 +11,16 @@ pub mod custody;
 #[cfg(test)]
 pub(crate) mod fakes;
 pub mod feed;
+pub mod gate;
 pub mod health;
 pub mod input;
 pub mod kubeconfig;
 pub mod looks;
 pub mod mirror;
 pub mod probing;
+pub mod renewal;
+pub mod secrets;
+pub mod swap;
 pub mod v0;
 pub mod view;
 

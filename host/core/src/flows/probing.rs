@@ -375,8 +375,11 @@ impl Member {
         }
         let conditions = json!(conditions).to_string();
         let call = Call::background();
+        let _pass = self.clusters.gate.pass().await;
+        // The registry's own uid: after a migration it is not the one that the gateway goes by.
+        let uid = entry.cluster.uid().unwrap_or_else(|| self.uid.clone());
         match registry
-            .set_status(call, &self.name, &self.uid, &conditions)
+            .set_status(call, &self.name, &uid, &conditions)
             .await
         {
             Ok(_) => *written = Some((now, health.clone())),

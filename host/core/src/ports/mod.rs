@@ -4,9 +4,11 @@
 //! |---|---|---|
 //! | [`Registry`], [`Prober`] | `host/engine`, by calling a component | where clusters are written down; one look at a member |
 //! | [`Charts`] | `host/engine`, by calling a component | Helm releases on one cluster |
-//! | [`Plugins`] | `host/engine` | slots: what fills them, checks, swaps |
+//! | [`Plugins`] | `host/engine` | slots and plugin files, to look at |
+//! | [`Slots`], [`Candidate`] | the binary, over `host/engine` | what fills a slot, and how another plugin takes its place |
 //! | [`Outbound`], [`Connection`] | `host/outbound` | the only way to another machine |
 //! | [`Fetcher`] | `host/outbound` | reads addresses that charts come from |
+//! | [`CentralSecrets`] | the binary, over `host/outbound` | credentials that are kept beside the registry |
 //! | [`Kv`] | `host/store` | a plugin's own durable keys, one name space per slot |
 //! | [`Documents`], [`Vault`] | `host/store` | the host's own durable state; sealed credentials |
 //! | [`World`] | the binary | the clock and randomness |
@@ -16,6 +18,7 @@ mod outbound;
 mod plugins;
 mod prober;
 mod registry;
+mod slots;
 mod sources;
 mod store;
 
@@ -24,13 +27,14 @@ use std::time::Duration;
 pub use charts::{
     Charts, Content, Facts, ObjectChange, Outcome, Prepared, Progress, ProgressSink, Release,
 };
-pub use outbound::{Channel, Connection, Outbound};
+pub use outbound::{CentralSecret, CentralSecrets, Channel, Connection, Outbound};
 pub use plugins::{
     CallSeries, FunctionStats, Inspection, Invalidity, LimitView, PluginInfo, Plugins, SlotInfo,
     SlotMetrics, SlotState,
 };
 pub use prober::Prober;
 pub use registry::{Event, EventStream, Object, Page, Registry, Supported};
+pub use slots::{Candidate, Filling, Slots};
 pub use sources::{Fetch, Fetched, Fetcher, Keyring, Signed};
 pub use store::{
     Archives, Bound, Change, ChangeStream, Documents, Entry, Expectation, Kv, Scan, Table, Vault,

@@ -1,6 +1,6 @@
 //! The only way to another machine.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 
 use crate::words::{
     Fault, FaultReason, GrpcCall, GrpcFailure, LineStream, Mapping, Member, MessageStream,
-    PodTarget, Refusal, Request, Response, Rules, Uid,
+    PodTarget, Refusal, Request, Response, Rules, Secret, Uid,
 };
 
 /// One API server (or upstream), with the rules of whoever holds it. Cheap to make: what it is made
@@ -52,6 +52,30 @@ pub trait Channel: Send + Sync + std::fmt::Debug {
 
     /// One message and a stream of answers.
     async fn server_stream(&self, call: GrpcCall) -> Result<MessageStream, GrpcFailure>;
+}
+
+/// A Secret of the cluster that holds the registry.
+#[derive(Debug, Clone)]
+pub struct CentralSecret {
+    /// Its `resourceVersion`.
+    pub version: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its data, decoded.
+    pub data: BTreeMap<String, Secret<Vec<u8>>>,
+}
+
+/// Secrets of the cluster that holds the registry, for the host alone.
+#[async_trait]
+pub trait CentralSecrets: Send + Sync + std::fmt::Debug {
+    /// One Secret; none when it is not there.
+    ///
+    /// # Errors
+    /// Why it cannot be read: no central cluster, no right, no answer.
+    async fn read(&self, namespace: &str, name: &str) -> Result<Option<CentralSecret>, Fault>;
+
+    /// Whether a cluster may name Secrets of a namespace that is not its own.
+    fn is_allowed(&self, namespace: &str) -> bool;
 }
 
 /// Opens connections.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     error::Result,
-    words::{Durations, PluginName, SlotName},
+    words::{Durations, PluginName, ResourceGrant, SlotName},
 };
 
 /// Who a plugin is, from its file.
@@ -31,6 +31,9 @@ pub struct PluginInfo {
     pub imports: Vec<String>,
     /// What it asks for, and why: interface -> reason.
     pub asks: BTreeMap<String, String>,
+    /// What of the central cluster it asks for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub central: Vec<ResourceGrant>,
 }
 
 /// A plugin file looked at closely.

@@ -59,6 +59,8 @@ pub struct Supported {
     pub object_references: bool,
     /// Takes v0.0.3 providers in `authInfo`.
     pub providers: bool,
+    /// Takes DNS-1035 labels only as names.
+    pub label_names: bool,
 }
 
 /// The registry contract, the same for every implementation (see `wit/README.md`).

@@ -192,6 +192,9 @@ pub struct Operation {
     /// Digests that stay when the secrets are erased.
     #[serde(default)]
     pub digests: BTreeMap<String, String>,
+    /// How it ended, in one line, where no row of a cluster says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub(crate) fn from_supported(words: &[String]) -> Supported {
         namespaces: has("namespaces"),
         object_references: has("object-references"),
         providers: has("providers"),
+        label_names: has("dns-1035-names"),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A plugin that was loaded and tried, but does not serve yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Candidate {
     pub(super) slot: SlotName,
     pub(super) ready: Ready,
@@ -24,6 +24,7 @@ pub struct Candidate {
     pub secrets: Value,
 }
 
+#[derive(Clone)]
 pub(super) enum Ready {
     Registry(Arc<Filled<registry::Registry>>),
     Prober(Arc<Filled<prober::Prober>>),

@@ -62,6 +62,8 @@ pub struct Filling {
     pub grants: Grants,
     /// What its calls may consume.
     pub limits: Limits,
+    /// The cluster that `central` leads to, by a name that [`Peers`] knows; none for the configured one.
+    pub central: Option<String>,
 }
 
 impl Filling {
@@ -73,6 +75,7 @@ impl Filling {
             config: Value::Object(serde_json::Map::new()),
             grants,
             limits: Limits::default(),
+            central: None,
         }
     }
 }

@@ -20,7 +20,8 @@ impl<T: Send> central::HostWithStore<T> for HasSelf<Ctx> {
         let (shared, requests) = parts(accessor);
         let _place = requests.begin(0).await?;
         let peers = Arc::clone(&shared.peers);
-        match peers.central(&shared.slot, &shared.central).await {
+        let name = shared.central_name.as_deref();
+        match peers.central(&shared.slot, name, &shared.central).await {
             Ok(connection) => accessor
                 .with(|mut access| access.get().lend(connection))
                 .map(Ok),

@@ -111,6 +111,10 @@ pub(crate) fn describe(bytes: Vec<u8>, fallback: &str, worlds: &Worlds) -> Descr
             .as_ref()
             .map(|m| m.asks.clone())
             .unwrap_or_default(),
+        central: manifest
+            .as_ref()
+            .map(|m| m.central.resources.clone())
+            .unwrap_or_default(),
     };
     Described {
         inspection: Inspection {

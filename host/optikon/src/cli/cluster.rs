@@ -8,7 +8,9 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::{
+    bootstrap::{self, BootstrapArgs, MemberArgs},
     client::{Client, GatewayArgs, read_token, segment},
+    export,
     forget::Noun,
     import,
     output::{self, Format, OutputArgs, say, table, text_at},
@@ -82,7 +84,13 @@ enum Command {
         #[arg(required = true)]
         labels: Vec<String>,
     },
-    /// Registers every cluster of a kubeconfig or of YAML files.
+    /// Makes an account for the gateway in a member, with rights and a token of its own, and registers the cluster.
+    Bootstrap(BootstrapArgs),
+    /// Gives a cluster that was set up by `bootstrap` a new token, and revokes the old one.
+    Rotate(MemberArgs),
+    /// Prints clusters as YAML in another form, without credentials.
+    Export(export::ExportArgs),
+    /// Registers every cluster of files, or of another project's hub.
     Import(import::ImportArgs),
 }
 
@@ -204,6 +212,12 @@ pub(crate) async fn run(args: ClusterArgs) -> Result<ExitCode> {
                 .await?;
             shown(&made, format, &format!("cluster {name} labelled"))?;
         }
+        Command::Bootstrap(bootstrap) => {
+            let labels = labels(bootstrap.labels())?;
+            return bootstrap::bootstrap(&client, &bootstrap, labels, format).await;
+        }
+        Command::Rotate(member) => return bootstrap::rotate(&client, &member).await,
+        Command::Export(export) => return export::run(&client, &export).await,
         Command::Import(import) => return import::run(&client, &import).await,
     }
     Ok(ExitCode::SUCCESS)

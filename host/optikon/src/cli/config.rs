@@ -1,6 +1,9 @@
 //! `optikon config check`.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Result;
 use optikon_engine::{EngineConfig, check_filling};
@@ -38,6 +41,10 @@ pub(crate) async fn check(file: Option<&Path>, plugins: Option<&Path>) -> Result
 fn slots(config: &Config, engine: &EngineConfig) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for (slot, filling) in serve::fillings(config)? {
+        let filling = filling.and_then(|filling| {
+            let file = PathBuf::from(format!("{}.wasm", filling.plugin));
+            Ok(serve::for_engine(&slot, &filling, &file)?)
+        });
         match filling {
             Err(error) => found.push(format!("{error:#}")),
             Ok(filling) => {

@@ -2,14 +2,19 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
-use clap::{Args, Subcommand};
-use serde_json::Value;
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand, ValueEnum};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
 
 use super::{
     client::{Client, GatewayArgs, segment},
+    import,
     output::{self, Format, OutputArgs, say, table, text_at},
 };
+
+/// A swap takes seconds.
+const FOLLOW_EVERY: std::time::Duration = std::time::Duration::from_millis(250);
 
 /// `optikon plugin`.
 #[derive(Debug, Args)]
@@ -39,6 +44,48 @@ enum Command {
     },
     /// Shows every plugin file that the gateway could load.
     Available,
+    /// Lets another plugin fill a slot while everything runs.
+    Swap(SwapArgs),
+    /// Lets the plugin before fill a slot again; a registry that was filled by a copy is copied back.
+    Rollback {
+        /// The slot.
+        slot: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct SwapArgs {
+    /// The slot: registry, prober or charts-<backend>.
+    slot: String,
+    /// The plugin's name, as `plugin available` shows it.
+    plugin: String,
+    /// Takes server, CA and credential of the central cluster from here; only what is needed is sent, and sealed there.
+    #[arg(long, value_name = "FILE")]
+    central_kubeconfig: Option<PathBuf>,
+    /// The context of that kubeconfig. Default: the current one.
+    #[arg(long, value_name = "NAME", requires = "central_kubeconfig")]
+    central_context: Option<String>,
+    /// A JSON or YAML file with the plugin's configuration.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// `sha256:…` that the plugin's file must have.
+    #[arg(long, value_name = "DIGEST")]
+    digest: Option<String>,
+    /// What becomes of the clusters: copied into the new registry, or left where they are.
+    #[arg(long, value_enum, default_value = "none")]
+    migrate: Migrate,
+    /// What the plugin may do beyond what the slot was granted so far; `all` is everything that it asks for.
+    #[arg(long, value_name = "all|NAME,…", value_delimiter = ',')]
+    grant: Vec<String>,
+    /// Loads and tries the plugin, and changes nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Migrate {
+    Copy,
+    None,
 }
 
 /// Does what was asked.
@@ -92,6 +139,12 @@ pub(crate) async fn run(args: PluginArgs) -> Result<ExitCode> {
                     ]
                 },
             )?;
+        }
+        Command::Swap(swap) => return run_swap(&client, &swap, format).await,
+        Command::Rollback { slot } => {
+            let path = format!("/plugins/{}/rollback", segment(&slot));
+            let operation = client.send(Method::POST, &path, &[], None, None).await?;
+            return follow(&client, &operation, format).await;
         }
         Command::Inspect { slot } => {
             let slot = client
@@ -212,6 +265,89 @@ async fn check(file: &std::path::Path, format: Format) -> Result<ExitCode> {
         }
     }
     Ok(if inspection.problems.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
+}
+
+async fn run_swap(client: &Client, swap: &SwapArgs, format: Format) -> Result<ExitCode> {
+    let migrate = match swap.migrate {
+        Migrate::Copy => "copy",
+        Migrate::None => "none",
+    };
+    let mut body = json!({ "plugin": swap.plugin, "migrate": migrate, "grants": swap.grant,
+        "digest": swap.digest });
+    let mut put = |key: &str, value: Value| {
+        if let Value::Object(fields) = &mut body {
+            fields.insert(key.to_owned(), value);
+        }
+    };
+    if let Some(file) = &swap.config {
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read {}", file.display()))?;
+        let config: Value = serde_saphyr::from_str(&text)
+            .map_err(|_| anyhow::anyhow!("{} is neither JSON nor YAML", file.display()))?;
+        put("config", config);
+    }
+    if let Some(file) = &swap.central_kubeconfig {
+        let source = import::from_kubeconfig(file, swap.central_context.as_deref())?;
+        let mut central = import::short_form("central", &source, Map::new())?;
+        if let Value::Object(fields) = &mut central {
+            fields.remove("name");
+        }
+        put("central", central);
+    }
+    let path = format!("/plugins/{}", segment(&swap.slot));
+    if swap.dry_run {
+        let path = format!("{path}/check");
+        let checked = client
+            .send(Method::POST, &path, &[], Some(&body), None)
+            .await?;
+        match format {
+            Format::Json | Format::Yaml => output::document(&checked, format)?,
+            _ => say(format_args!("{} can fill slot {}", swap.plugin, swap.slot)),
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let operation = client
+        .send(Method::PUT, &path, &[], Some(&body), None)
+        .await?;
+    follow(client, &operation, format).await
+}
+
+/// Says how far it is until it is over. Interrupted, it goes on by itself.
+async fn follow(client: &Client, operation: &Value, format: Format) -> Result<ExitCode> {
+    let path = format!("/operations/{}", text_at(operation, "/id"));
+    let following = async {
+        let mut shown = String::new();
+        loop {
+            let now = client.get(&path, &[]).await?;
+            let state = text_at(&now, "/state");
+            if state != shown && matches!(format, Format::Table | Format::Wide) {
+                say(format_args!("operation {}: {state}", text_at(&now, "/id")));
+            }
+            shown.clone_from(&state);
+            if !matches!(state.as_str(), "pending" | "running") {
+                return anyhow::Ok(now);
+            }
+            tokio::time::sleep(FOLLOW_EVERY).await;
+        }
+    };
+    let done = tokio::select! {
+        done = following => done?,
+        _ = tokio::signal::ctrl_c() => {
+            output::warn(format_args!("it goes on: optikon operation get {}", text_at(operation, "/id")));
+            return Ok(ExitCode::from(130));
+        }
+    };
+    match format {
+        Format::Json | Format::Yaml => output::document(&done, format)?,
+        Format::Name => say(text_at(&done, "/id")),
+        Format::Table | Format::Wide => say(output::clean(&text_at(&done, "/message"))),
+    }
+    let is_done = text_at(&done, "/state") == "succeeded";
+    Ok(if is_done {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(1)

@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     /// Traces.
     pub(crate) telemetry: Telemetry,
+    /// The cluster that holds the registry, for plugins that are granted `central`.
+    pub(crate) central: Option<Central>,
     /// HTTPS base addresses that plugins may be granted, by name.
     pub(crate) upstreams: BTreeMap<String, Upstream>,
     /// The original API without a token, on a listener of its own.
@@ -169,6 +171,8 @@ pub(crate) struct Slot {
     pub(crate) grants: Option<Vec<String>>,
     /// A charts slot: clusters that this label selector names are served by it, unless their label says otherwise.
     pub(crate) clusters: String,
+    /// What `central` may touch; absent = what the plugin asks for.
+    pub(crate) central: Option<Vec<optikon_core::words::ResourceGrant>>,
     /// Limits that differ from the defaults.
     pub(crate) limits: Map<String, Value>,
 }
@@ -261,6 +265,28 @@ impl std::fmt::Debug for VaultKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("VaultKey(..)")
     }
+}
+
+/// `[central]`: a kubeconfig, or address and files.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Central {
+    /// A kubeconfig that holds its credential in itself; read at the start.
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Its context; absent = the current one.
+    pub(crate) context: Option<String>,
+    /// `https://host[:port]`, instead of a kubeconfig.
+    pub(crate) server: Option<String>,
+    /// PEM file of its CA; absent = the system's roots.
+    pub(crate) ca: Option<PathBuf>,
+    /// A file that holds a bearer token and nothing else; read again every half minute, as a pod's token changes.
+    pub(crate) token_file: Option<PathBuf>,
+    /// The name in its certificate, where that is not the address.
+    pub(crate) tls_server_name: Option<String>,
+    /// A proxy on the way there.
+    pub(crate) proxy_url: Option<String>,
+    /// Namespaces whose Secrets a cluster of another namespace may name.
+    pub(crate) secret_namespaces: Vec<String>,
 }
 
 /// `[upstreams.<name>]`.

@@ -18,7 +18,8 @@ use super::Config;
 /// Tables of the file. Only `OPTIKON_<TABLE>__<KEY>` is configuration: an orchestrator sets variables
 /// of its own for a service of this name (`OPTIKON_PORT`, `OPTIKON_SERVICE_HOST`), and the clients
 /// have theirs (`OPTIKON_SERVER`, `OPTIKON_TOKEN_FILE`).
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
+    "central",
     "server",
     "plugins",
     "outbound",
@@ -179,6 +180,9 @@ fn check(config: &Config, problem: &mut dyn FnMut(&str, String)) {
             );
         }
     }
+    if let Some(central) = &config.central {
+        check_central(central, problem);
+    }
     for (name, upstream) in &config.upstreams {
         if let Err(message) = address::normalise(&upstream.url) {
             problem(&format!("upstreams.{name}.url"), message);
@@ -217,6 +221,37 @@ fn check(config: &Config, problem: &mut dyn FnMut(&str, String)) {
             "plugins.total_memory_bytes",
             "must be at least 64 MiB (67108864)".into(),
         );
+    }
+}
+
+fn check_central(central: &super::Central, problem: &mut dyn FnMut(&str, String)) {
+    match (&central.kubeconfig, &central.server) {
+        (Some(_), None) => {
+            for (key, is_set) in [
+                ("ca", central.ca.is_some()),
+                ("token_file", central.token_file.is_some()),
+                ("tls_server_name", central.tls_server_name.is_some()),
+                ("proxy_url", central.proxy_url.is_some()),
+            ] {
+                if is_set {
+                    problem(
+                        &format!("central.{key}"),
+                        "stands in the kubeconfig; give it there or instead of one".into(),
+                    );
+                }
+            }
+        }
+        (None, Some(server)) => {
+            if let Err(message) = address::normalise(server) {
+                problem("central.server", message);
+            }
+            if central.context.is_some() {
+                problem("central.context", "is of a kubeconfig".into());
+            }
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            problem("central", "needs either kubeconfig or server".into());
+        }
     }
 }
 
@@ -294,6 +329,23 @@ mod tests {
             "{found:?}"
         );
         assert!(problems("").is_empty());
+    }
+
+    #[test]
+    fn a_central_cluster_is_a_kubeconfig_or_an_address() {
+        for (text, key) in [
+            ("[central]\n", "central"),
+            (
+                "[central]\nserver = \"https://h\"\nkubeconfig = \"f\"\n",
+                "central",
+            ),
+            ("[central]\nserver = \"http://h\"\n", "central.server"),
+            ("[central]\nkubeconfig = \"f\"\nca = \"g\"\n", "central.ca"),
+        ] {
+            let found = problems(text);
+            assert!(found.len() == 1 && found[0].contains(key), "{found:?}");
+        }
+        assert!(problems("[central]\nserver = \"h:6443\"\ntoken_file = \"t\"\n").is_empty());
     }
 
     #[test]

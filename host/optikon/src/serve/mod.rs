@@ -2,14 +2,19 @@
 
 mod access;
 mod backup;
+mod central;
 mod checks;
 mod peers;
+mod secrets;
+mod slots;
 mod tasks;
 mod tls;
 mod v0;
 mod wiring;
 
 pub(crate) use backup::take as take_backup;
+pub(crate) use central::{member as member_of, read_own_kubeconfig};
+pub(crate) use slots::for_engine;
 pub(crate) use tls::write as write_secret;
 pub(crate) use wiring::{fillings, plugins_folder};
 

@@ -1,6 +1,9 @@
-//! Where plugins' `upstream` connections lead to: HTTPS bases that the operator configured.
+//! Where plugins' `central` and `upstream` connections lead to: what the operator configured.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -13,22 +16,25 @@ use optikon_core::{
 };
 use optikon_engine::Peers;
 
-use crate::{cli::client::read_token, config::Upstream};
+use super::central::Reached;
+use crate::{cli::client::read_token, config::Config};
 
 /// Opens them; a credential is added by outbound and never seen by a plugin.
 #[derive(Debug)]
 pub(crate) struct Configured {
     outbound: Arc<dyn Outbound>,
     upstreams: BTreeMap<String, (Member, String)>,
+    /// `[central]`.
+    central: Option<Reached>,
+    /// Those that came with what fills a slot, by name.
+    given: RwLock<BTreeMap<String, Member>>,
 }
 
 impl Configured {
     /// Reads the files that the configuration names, once.
-    pub(crate) fn new(
-        upstreams: &BTreeMap<String, Upstream>,
-        outbound: Arc<dyn Outbound>,
-    ) -> Result<Self> {
-        let made = upstreams.iter().map(|(name, upstream)| {
+    pub(crate) fn new(config: &Config, outbound: Arc<dyn Outbound>) -> Result<Self> {
+        let central = config.central.as_ref().map(Reached::read);
+        let made = config.upstreams.iter().map(|(name, upstream)| {
             let what = || format!("upstream \"{name}\"");
             let url = address::normalise(&upstream.url)
                 .map_err(anyhow::Error::msg)
@@ -61,7 +67,59 @@ impl Configured {
         Ok(Self {
             outbound,
             upstreams: made.collect::<Result<_>>()?,
+            central: central.transpose().context("[central]")?,
+            given: RwLock::default(),
         })
+    }
+
+    /// Lets a slot's `central` lead to this cluster, under that name.
+    pub(crate) fn give(&self, name: &str, member: Member) {
+        self.given
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), member);
+    }
+
+    /// The central cluster of that name, or the configured one.
+    fn central_member(&self, slot: &str, name: Option<&str>) -> Result<Member, Fault> {
+        let bad = |message: String| Fault::new(FaultReason::BadConfig, message);
+        match name {
+            Some(name) => self
+                .given
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(name)
+                .cloned()
+                .ok_or_else(|| bad(format!("the central cluster of slot \"{slot}\" is gone"))),
+            None => {
+                let central = self.central.as_ref().ok_or_else(|| {
+                    bad("no central cluster is configured: set [central] kubeconfig, or give one with the swap".into())
+                })?;
+                let member = central.member();
+                member.map_err(|error| bad(format!("[central]: {error:#}")))
+            }
+        }
+    }
+
+    /// The way to it for the host itself.
+    pub(crate) fn central_for_host(
+        &self,
+        name: Option<&str>,
+    ) -> Result<Arc<dyn Connection>, Fault> {
+        let member = self.central_member("registry", name)?;
+        Ok(self.outbound.connect(&member, Rules::Host, true))
+    }
+
+    /// Forgets every cluster that nothing leads to any more.
+    pub(crate) fn keep_only(&self, names: &BTreeSet<&str>) {
+        let mut given = self.given.write().unwrap_or_else(PoisonError::into_inner);
+        given.retain(|name, member| {
+            let is_kept = names.contains(name.as_str());
+            if !is_kept {
+                self.outbound.forget(&member.uid);
+            }
+            is_kept
+        });
     }
 }
 
@@ -69,11 +127,16 @@ impl Configured {
 impl Peers for Configured {
     async fn central(
         &self,
-        _slot: &SlotName,
-        _grants: &[ResourceGrant],
+        slot: &SlotName,
+        name: Option<&str>,
+        grants: &[ResourceGrant],
     ) -> Result<Arc<dyn Connection>, Fault> {
-        let message = "no central cluster is configured";
-        Err(Fault::new(FaultReason::BadConfig, message))
+        let member = self.central_member(slot.as_str(), name)?;
+        let rules = Rules::Central {
+            grants: grants.to_vec(),
+        };
+        // A registry is asked for somebody who waits; an open breaker would answer for it.
+        Ok(self.outbound.connect(&member, rules, true))
     }
 
     async fn upstream(&self, slot: &SlotName, name: &str) -> Result<Arc<dyn Connection>, Fault> {

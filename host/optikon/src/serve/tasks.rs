@@ -29,9 +29,13 @@ pub(crate) fn start(joined: &Joined, config: &Config, folder: &Path) -> JoinSet<
         tasks.spawn(async move { clusters.probe(periods).await });
     }
     tasks.spawn(async move { clusters.keep_rounds(periods).await });
+    let clusters = joined.gateway.clusters.clone();
+    tasks.spawn(async move { clusters.renew().await });
     let charts = joined.gateway.charts.clone();
     tasks.spawn(async move { charts.work().await });
     tasks.spawn(backup::answer(folder.to_path_buf(), joined.store.clone()));
+    let swaps = joined.gateway.swaps.clone();
+    tasks.spawn(async move { swaps.work().await });
     let (store, world) = (joined.store.clone(), joined.gateway.world.clone());
     tasks.spawn(async move {
         loop {

@@ -17,20 +17,21 @@ use optikon_core::{
         feed,
         looks::Looks,
         mirror::Mirror,
+        secrets::SecretReader,
+        swap::{Swaps, SwapsDeps, present_fillings},
     },
-    ports,
+    ports::{self, Filling},
     words::{Secret, Selector, SlotName},
 };
-use optikon_engine::{Deps, Engine, EngineConfig, Filling, Grants, Limits};
+use optikon_engine::{Deps, Engine, EngineConfig};
 use optikon_outbound::Outbound;
 use optikon_store::{ArchiveFolder, KeySource, Store, StoreOptions};
-use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{access, checks::Checks, peers::Configured};
+use super::{access, checks::Checks, peers::Configured, secrets::BesideTheRegistry, slots::Filler};
 use crate::{
     args::ServeArgs,
-    config::{Config, Slot},
+    config::{Config, Managed, Slot},
     world::World,
 };
 
@@ -72,7 +73,6 @@ pub(crate) struct Joined {
     pub(crate) store: Arc<Store>,
     /// Rises when another plugin fills the registry's slot.
     pub(crate) swapped: watch::Receiver<u64>,
-    _swaps: watch::Sender<u64>,
 }
 
 impl Joined {
@@ -108,23 +108,28 @@ pub(crate) async fn join(
     let fetcher: Arc<dyn ports::Fetcher> = outbound.clone();
     let outbound: Arc<dyn ports::Outbound> = outbound;
 
-    let peers = Arc::new(Configured::new(&config.upstreams, outbound.clone())?);
-    let mut engine_config = EngineConfig::new(plugins_folder(args.plugins_dir.as_deref(), config)?);
+    let peers = Arc::new(Configured::new(config, outbound.clone())?);
+    let plugins_folder = plugins_folder(args.plugins_dir.as_deref(), config)?;
+    let mut engine_config = EngineConfig::new(&plugins_folder);
     engine_config.cache_folder = Some(folder.join("compiled"));
     engine_config.memory_total_bytes = config.plugins.total_memory_bytes;
     let deps = Deps {
         kv: store.clone(),
-        peers,
+        peers: peers.clone(),
         world: world.clone(),
     };
     let engine = Engine::new(engine_config, deps).context("the engine cannot start")?;
-    fill(&engine, config).await?;
+    let filler = Arc::new(Filler::new(engine.clone(), peers, folder, &plugins_folder)?);
+    fill(&engine, &filler, config, &store).await?;
 
     let (first, reserved) = feed::first_numbers(store.as_ref())
         .await
         .context("the store cannot write")?;
     let mirror = Arc::new(Mirror::new(first, reserved));
-    let custody = Custody::new(store.clone(), world.clone());
+    let allowed = config.central.as_ref().map(|c| c.secret_namespaces.clone());
+    let secrets = BesideTheRegistry::new(filler.clone(), allowed.unwrap_or_default());
+    let secrets = SecretReader::new(Arc::new(secrets), store.clone(), world.clone());
+    let custody = Custody::new(store.clone(), world.clone()).with_secrets(secrets);
     let looks = Looks::new(
         engine.prober(),
         outbound.clone(),
@@ -158,6 +163,18 @@ pub(crate) async fn join(
         world.clone(),
     );
     engine.set_progress(Arc::new(charts.clone()));
+    let (swapped_sender, swapped) = watch::channel(0);
+    let swaps = Swaps::new(SwapsDeps {
+        clusters: clusters.clone(),
+        charts: charts.clone(),
+        slots: filler,
+        registry: engine.registry(),
+        documents: store.clone(),
+        vault: store.clone(),
+        world: world.clone(),
+        swapped: swapped_sender,
+        is_managed_by_file: config.plugins.managed == Managed::File,
+    });
     let plugins: Arc<dyn ports::Plugins> = Arc::new(engine);
     let checks = Checks {
         documents: store.clone(),
@@ -168,6 +185,7 @@ pub(crate) async fn join(
     let gateway = Gateway {
         clusters,
         charts,
+        swaps,
         tokens: access::tokens(folder, store.clone(), world.clone()).await?,
         plugins,
         documents: store.clone(),
@@ -186,12 +204,10 @@ pub(crate) async fn join(
         shutdown,
         trace_parent: crate::telemetry::parent,
     };
-    let (swaps, swapped) = watch::channel(0);
     Ok(Joined {
         gateway,
         store,
         swapped,
-        _swaps: swaps,
     })
 }
 
@@ -229,22 +245,48 @@ pub(crate) fn fillings(config: &Config) -> Result<Vec<(SlotName, Result<Filling>
     fillings.collect()
 }
 
-/// Fills every slot. One that cannot be filled does not stop the start: `/readyz` names it.
-async fn fill(engine: &Engine, config: &Config) -> Result<()> {
-    for (slot, filling) in fillings(config)? {
-        let filling = match filling {
-            Ok(filling) => filling,
-            Err(error) => {
-                engine.set_problem(&slot, format!("{error:#}"));
-                tracing::error!(%slot, error = %format!("{error:#}"), "the slot stays empty");
-                continue;
+/// Fills every slot: as the last swap left it, else as configured. A slot that cannot be filled does not stop the start:
+/// `/readyz` names it.
+async fn fill(engine: &Engine, filler: &Filler, config: &Config, store: &Store) -> Result<()> {
+    let mut swapped = match config.plugins.managed {
+        Managed::Api => present_fillings(store, store)
+            .await
+            .context("what fills the slots cannot be read")?,
+        Managed::File => BTreeMap::new(),
+    };
+    for (slot, configured) in fillings(config)? {
+        let filling = match swapped.remove(&slot) {
+            Some(kept) => {
+                let named = config.plugins.slots.get(slot.as_str());
+                let named = named.and_then(|slot| slot.plugin.as_deref());
+                if let (Ok(kept), Some(named)) = (&kept, named)
+                    && kept.plugin.as_str() != named
+                {
+                    tracing::warn!(
+                        %slot, serves = %kept.plugin, configured = named,
+                        "a swap decided what fills the slot, and the configuration file says otherwise; \
+                         plugins.managed = \"file\" lets the file decide"
+                    );
+                }
+                kept.map_err(anyhow::Error::new)
             }
+            None => configured,
         };
-        match engine.fill(&slot, filling).await {
+        let filled = match filling {
+            Ok(filling) => filler
+                .fill(&slot, &filling)
+                .await
+                .map_err(anyhow::Error::new),
+            Err(error) => Err(error),
+        };
+        match filled {
             Ok(info) => tracing::info!(
                 %slot, plugin = %info.name, version = %info.version, digest = %info.digest, "a plugin serves"
             ),
-            Err(error) => tracing::error!(%slot, %error, "the slot stays empty"),
+            Err(error) => {
+                engine.set_problem(&slot, format!("{error:#}"));
+                tracing::error!(%slot, error = %format!("{error:#}"), "the slot stays empty");
+            }
         }
     }
     Ok(())
@@ -296,19 +338,20 @@ fn filling(name: &str, slot: &Slot) -> Result<Filling> {
     let plugin: optikon_core::words::PluginName = plugin
         .parse()
         .with_context(|| format!("plugins.slots.{name}.plugin"))?;
-    let granted: Vec<&str> = match (&slot.grants, shipped) {
-        (Some(grants), _) => grants.iter().map(String::as_str).collect(),
-        (None, Some((_, of, grants))) if *of == plugin.as_str() => grants.to_vec(),
+    let grants = match (&slot.grants, shipped) {
+        (Some(grants), _) => grants.clone(),
+        (None, Some((_, of, grants))) if *of == plugin.as_str() => {
+            grants.iter().map(|grant| (*grant).to_owned()).collect()
+        }
         (None, _) => Vec::new(),
     };
-    let given = serde_json::from_value(Value::Object(slot.limits.clone()))
-        .with_context(|| format!("plugins.slots.{name}.limits: each is a whole number"))?;
-    let limits = Limits::of_slot(name)
-        .with(given)
-        .map_err(|error| anyhow::anyhow!("plugins.slots.{name}.limits: {error}"))?;
-    let mut filling = Filling::new(format!("{plugin}.wasm"), Grants::new(granted));
-    filling.digest.clone_from(&slot.digest);
-    filling.config = Value::Object(slot.config.clone());
-    filling.limits = limits;
-    Ok(filling)
+    Ok(Filling {
+        plugin,
+        digest: slot.digest.clone(),
+        config: slot.config.clone(),
+        grants,
+        central_grants: slot.central.clone(),
+        limits: slot.limits.clone(),
+        central: None,
+    })
 }

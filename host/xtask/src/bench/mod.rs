@@ -2,6 +2,7 @@
 //! `target/bench/<name>.json`, because absolute times of a shared machine compare with nothing.
 
 mod gateway;
+mod registry;
 mod render;
 mod rows;
 mod start;
@@ -28,6 +29,7 @@ pub struct Bench {
 
 /// All benchmarks.
 pub const ALL: &[Bench] = &[
+    registry::BENCH,
     render::BENCH,
     start::BENCH,
     gateway::CACHED,

@@ -132,6 +132,7 @@ impl ChartFlows {
             targets,
             request: Value::Null,
             digests: std::collections::BTreeMap::new(),
+            message: None,
         }
     }
 

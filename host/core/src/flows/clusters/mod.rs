@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::{
     custody::Custody,
     feed,
+    gate::Gate,
     looks::{LookSeries, Looks, Wanted},
     mirror::{Cursor, Entry, Mirror},
     view::{self, Detail},
@@ -85,6 +86,7 @@ pub struct Clusters {
     pub(in crate::flows) outbound: Arc<dyn Outbound>,
     pub(in crate::flows) documents: Arc<dyn Documents>,
     pub(in crate::flows) world: Arc<dyn World>,
+    pub(in crate::flows) gate: Arc<Gate>,
 }
 
 impl Clusters {
@@ -106,12 +108,18 @@ impl Clusters {
             outbound,
             documents,
             world,
+            gate: Arc::default(),
         }
     }
 
     /// How long looks at members took since the start.
     pub fn looks_took(&self) -> LookSeries {
         self.looks.took()
+    }
+
+    /// Where changes are held while another registry takes over.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
     /// The mirror that reads come from.
@@ -132,7 +140,7 @@ impl Clusters {
         is_fresh: bool,
     ) -> Result<(Map<String, Value>, u64)> {
         let entry = if is_fresh {
-            self.fetch(caller, name).await?
+            self.fetch_fresh(caller, name).await?
         } else {
             self.find(caller, name)?
         };
@@ -165,7 +173,7 @@ impl Clusters {
         is_fresh: bool,
     ) -> Result<(Arc<Entry>, Bytes)> {
         let entry = if is_fresh {
-            self.fetch(caller, name).await?
+            self.fetch_fresh(caller, name).await?
         } else {
             self.find(caller, name)?
         };
@@ -264,16 +272,35 @@ impl Clusters {
         found.ok_or_else(|| Error::not_found("cluster", name))
     }
 
-    /// From the registry itself; what it says is in the mirror afterwards.
+    /// From the registry itself; what it says is in the mirror afterwards. Asked again when another registry took over
+    /// meanwhile.
+    async fn fetch_fresh(&self, caller: &Caller, name: &ClusterName) -> Result<Arc<Entry>> {
+        loop {
+            let epoch = self.gate.epoch();
+            let answer = self.registry.get(Call::client(), name).await;
+            let _pass = self.gate.pass().await;
+            if self.gate.epoch() == epoch {
+                return self.taken_in(caller, name, answer);
+            }
+        }
+    }
+
+    /// The same for whoever has passed the gate.
     async fn fetch(&self, caller: &Caller, name: &ClusterName) -> Result<Arc<Entry>> {
-        let object =
-            self.registry
-                .get(Call::client(), name)
-                .await
-                .map_err(|error| match error {
-                    Error::NotFound { .. } => Error::not_found("cluster", name),
-                    other => other,
-                })?;
+        let answer = self.registry.get(Call::client(), name).await;
+        self.taken_in(caller, name, answer)
+    }
+
+    fn taken_in(
+        &self,
+        caller: &Caller,
+        name: &ClusterName,
+        answer: Result<crate::ports::Object>,
+    ) -> Result<Arc<Entry>> {
+        let object = answer.map_err(|error| match error {
+            Error::NotFound { .. } => Error::not_found("cluster", name),
+            other => other,
+        })?;
         let entry = match self.mirror.get(name) {
             Some(entry) if entry.revision == object.revision => entry,
             _ => self.apply(object)?,
@@ -327,9 +354,15 @@ impl Clusters {
     }
 
     async fn refresh(&self) -> Result<()> {
-        let objects = feed::list_all(self.registry.as_ref(), Call::client()).await?;
-        self.mirror.replace(objects.0, self.world.now_ms());
-        Ok(())
+        loop {
+            let epoch = self.gate.epoch();
+            let objects = feed::list_all(self.registry.as_ref(), Call::client()).await?;
+            let _pass = self.gate.pass().await;
+            if self.gate.epoch() == epoch {
+                self.mirror.refresh(objects.0, self.world.now_ms());
+                return Ok(());
+            }
+        }
     }
 
     fn again(&self, entry: &Arc<Entry>) -> Arc<Entry> {

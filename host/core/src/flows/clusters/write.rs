@@ -16,6 +16,8 @@ use crate::{
     flows::{
         input::{self, Draft},
         mirror::{Entry, Rendered},
+        secrets::BOUND,
+        swap::ALIAS,
         view,
     },
     ports::{Call, Object, Table},
@@ -35,6 +37,7 @@ impl Clusters {
         value: Value,
         options: &WriteOptions,
     ) -> Result<Arc<Entry>> {
+        let _pass = self.gate.pass().await;
         let mut draft = input::read(value, None, unknown(options))?;
         if input::reference_of(&draft.object).is_some() {
             return Err(Error::invalid(
@@ -85,6 +88,7 @@ impl Clusters {
         value: Value,
         options: &WriteOptions,
     ) -> Result<Arc<Entry>> {
+        let _pass = self.gate.pass().await;
         let mut tries = 0;
         loop {
             let present = self.fetch_for_change(caller, name, tries > 0).await?;
@@ -111,6 +115,7 @@ impl Clusters {
         patch: &Patch,
         options: &WriteOptions,
     ) -> Result<Arc<Entry>> {
+        let _pass = self.gate.pass().await;
         let mut tries = 0;
         loop {
             let present = self.fetch_for_change(caller, name, tries > 0).await?;
@@ -128,7 +133,9 @@ impl Clusters {
             tries += 1;
             match self.write(caller, &present, draft, options).await {
                 Err(Error::Conflict { .. })
-                    if tries < MAX_TRIES && !names_version && options.if_match.is_none() => {}
+                    if tries < MAX_TRIES
+                        && ((!names_version && options.if_match.is_none())
+                            || self.is_only_status(&present).await) => {}
                 other => return other,
             }
         }
@@ -146,6 +153,7 @@ impl Clusters {
         options: &WriteOptions,
         version: Option<&str>,
     ) -> Result<Arc<Entry>> {
+        let _pass = self.gate.pass().await;
         let mut tries = 0;
         loop {
             let present = self.fetch_for_change(caller, name, tries > 0).await?;
@@ -193,13 +201,20 @@ impl Clusters {
         if let Some(id) = input::reference_of(entry.cluster.object()) {
             self.custody.release(id).await?;
         }
+        let mut rows = Vec::new();
+        if let Some(uid) = entry.cluster.uid().filter(|uid| *uid != entry.uid) {
+            self.mirror.forget_alias(&uid);
+            rows.push((Table::Meta, format!("{ALIAS}{uid}"), None));
+        }
+        rows.push((Table::Meta, format!("{BOUND}{}", entry.uid), None));
         let probe = (Table::Probes, entry.uid.as_str().to_owned(), None);
         let mirrored = (
             Table::Mirror,
             entry.cluster.name().as_str().to_owned(),
             None,
         );
-        self.documents.write(vec![probe, mirrored]).await
+        rows.extend([probe, mirrored]);
+        self.documents.write(rows).await
     }
 
     async fn write(

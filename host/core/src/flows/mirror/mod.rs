@@ -14,7 +14,7 @@ mod cursor;
 mod state;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
@@ -113,6 +113,8 @@ struct State {
     seen: HashMap<ClusterName, Seen>,
     snapshots: VecDeque<(u64, OrdMap<ClusterName, Arc<Entry>>)>,
     synced: Synced,
+    /// By what uid a cluster is known here, where a migration gave it another one in its registry.
+    aliases: HashMap<Uid, Uid>,
 }
 
 #[derive(Debug, Default)]
@@ -153,6 +155,7 @@ impl Mirror {
                 seen: HashMap::new(),
                 snapshots: VecDeque::new(),
                 synced: Synced::default(),
+                aliases: HashMap::new(),
             }),
             latest: watch::channel(first).0,
         }
@@ -177,8 +180,9 @@ impl Mirror {
     }
 
     /// Takes in what the store kept, before the registry is asked.
-    pub fn load(&self, entries: Vec<Entry>, heard_ms: u64) {
+    pub fn load(&self, entries: Vec<Entry>, aliases: HashMap<Uid, Uid>, heard_ms: u64) {
         let mut state = self.lock();
+        state.aliases = aliases;
         for entry in entries {
             state.version = state.version.max(entry.version);
             state
@@ -192,10 +196,21 @@ impl Mirror {
         self.latest.send_replace(version);
     }
 
-    /// Replaces the whole content by a fresh list: what differs becomes events.
+    /// Replaces the whole content by a fresh list from which a watch goes on: what differs becomes events. No local write may
+    /// be under way since before the list was asked for, or it would be undone.
     pub fn replace(&self, objects: Vec<Object>, now_ms: u64) {
         let mut state = self.lock();
+        // Earlier events do not come again.
         state.seen.clear();
+        self.take_in(state, objects, now_ms);
+    }
+
+    /// The same with a list beside the watch, which goes on from where it is.
+    pub fn refresh(&self, objects: Vec<Object>, now_ms: u64) {
+        self.take_in(self.lock(), objects, now_ms);
+    }
+
+    fn take_in(&self, mut state: MutexGuard<'_, State>, objects: Vec<Object>, now_ms: u64) {
         let gone: Vec<ClusterName> = {
             let kept: std::collections::HashSet<&ClusterName> =
                 objects.iter().map(|o| o.cluster.name()).collect();
@@ -228,6 +243,29 @@ impl Mirror {
         state.events.clear();
         state.snapshots.clear();
         self.announce(state);
+    }
+
+    /// Another registry serves, and this is what it holds. A cluster that is the same under another uid stays the same
+    /// here, with its version, so that who read it may still change it; watches and pages from before end with 410.
+    pub fn moved(&self, objects: Vec<Object>, aliases: BTreeMap<Uid, Uid>, now_ms: u64) {
+        let mut state = self.lock();
+        state.aliases.extend(aliases);
+        for object in &objects {
+            state.exchange(object);
+        }
+        drop(state);
+        self.replace(objects, now_ms);
+        self.cut();
+    }
+
+    /// The uid that a registry's object has here.
+    pub fn uid_of(&self, cluster: &Cluster) -> Option<Uid> {
+        self.lock().uid_of(cluster)
+    }
+
+    /// A registry's uid is of no cluster any more.
+    pub fn forget_alias(&self, uid: &Uid) {
+        self.lock().aliases.remove(uid);
     }
 
     /// A stored event of the registry's watch.

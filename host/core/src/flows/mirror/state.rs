@@ -1,6 +1,6 @@
 //! How changes are told apart, numbered and recorded.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::{Entry, MAX_EVENTS, MAX_SEEN, MirrorEvent, Rendered, Seen, State};
 use crate::{
     flows::health::Health,
     ports::Object,
-    words::{Cluster, ClusterName},
+    words::{Cluster, ClusterName, Uid},
 };
 
 impl State {
@@ -50,8 +50,9 @@ impl State {
     pub(super) fn store(&mut self, object: Object) {
         let Object { cluster, revision } = object;
         let name = cluster.name().clone();
-        let uid = cluster.uid().or_else(|| name.as_str().parse().ok());
-        let Some(uid) = uid else { return };
+        let Some(uid) = self.uid_of(&cluster) else {
+            return;
+        };
         let before = self.entries.get(&name).cloned();
         if let Some(entry) = before.as_ref().filter(|e| e.uid == uid) {
             if same_but_status(&entry.cluster, &cluster) {
@@ -82,6 +83,28 @@ impl State {
             rendered,
         };
         self.event(None, Some(new));
+    }
+
+    /// The uid by which a cluster is known here: its registry's, unless it was moved there; its name where there is none.
+    pub(super) fn uid_of(&self, cluster: &Cluster) -> Option<Uid> {
+        let uid = cluster.uid();
+        let uid = uid.or_else(|| cluster.name().as_str().parse().ok())?;
+        Some(self.aliases.get(&uid).cloned().unwrap_or(uid))
+    }
+
+    /// Puts another registry's object in the place of the one that says the same, without an event.
+    pub(super) fn exchange(&mut self, object: &Object) {
+        let uid = self.uid_of(&object.cluster);
+        let before = self.entries.get(object.cluster.name());
+        if let Some(entry) = before.filter(|e| Some(&e.uid) == uid.as_ref())
+            && says_the_same(&entry.cluster, &object.cluster)
+        {
+            let mut new = Entry::clone(entry);
+            new.cluster = object.cluster.clone();
+            new.revision.clone_from(&object.revision);
+            let name = object.cluster.name().clone();
+            self.entries.insert(name, Arc::new(new));
+        }
     }
 
     pub(super) fn remove(&mut self, name: &ClusterName, last: Option<Cluster>) {
@@ -136,6 +159,21 @@ impl Seen {
             self.revisions.pop_front();
         }
     }
+}
+
+/// Compares what people wrote, whichever registry it is in: not what each registry sets for itself.
+fn says_the_same(a: &Cluster, b: &Cluster) -> bool {
+    fn written(
+        cluster: &Cluster,
+    ) -> (
+        BTreeMap<String, String>,
+        BTreeMap<String, String>,
+        Option<Value>,
+    ) {
+        let spec = cluster.object().get("spec").cloned();
+        (cluster.labels(), cluster.annotations(), spec)
+    }
+    written(a) == written(b)
 }
 
 /// Compares what people wrote: not the status, and none of the fields a server keeps for itself.

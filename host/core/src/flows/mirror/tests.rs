@@ -197,3 +197,49 @@ fn leaving_a_selection_looks_like_a_deletion() {
     assert_eq!(kind(&event(Some("y"), None)), None);
     assert_eq!(kind(&event(Some("x"), None)), Some("DELETED"));
 }
+
+#[test]
+fn a_list_beside_the_watch_does_not_make_it_wait_for_what_was_seen() {
+    let mirror = mirror();
+    mirror.replace(vec![object("a", "u1", "1", "one")], 1);
+    mirror.stored(object("a", "u1", "2", "two"), 2);
+    mirror.refresh(vec![object("a", "u1", "3", "three")], 3);
+    // Whoever asked before that list gets an older answer.
+    mirror.wrote(object("a", "u1", "2", "two"));
+    assert_eq!(label(&mirror, "a").unwrap(), "three");
+    mirror.stored(object("a", "u1", "4", "four"), 4);
+    assert_eq!(label(&mirror, "a").unwrap(), "four");
+}
+
+#[test]
+fn a_cluster_that_moved_stays_the_same_for_who_knows_it() {
+    let mirror = mirror();
+    mirror.replace(
+        vec![object("a", "u1", "1", "one"), object("b", "u2", "1", "x")],
+        1,
+    );
+    let before = mirror.get(&"a".parse().unwrap()).unwrap();
+    let watch = mirror.watch(None).unwrap();
+    let aliases = [("n1", "u1"), ("n2", "u2")];
+    let aliases = aliases.map(|(there, here)| (there.parse().unwrap(), here.parse().unwrap()));
+    let moved = vec![
+        object("a", "n1", "70", "one"),
+        object("b", "n2", "71", "changed"),
+    ];
+    mirror.moved(moved, aliases.into(), 2);
+    let after = mirror.get(&"a".parse().unwrap()).unwrap();
+    assert_eq!(
+        (&after.uid, after.object_version),
+        (&before.uid, before.object_version)
+    );
+    assert_eq!(after.revision, "70");
+    assert_eq!(label(&mirror, "b").unwrap(), "changed");
+    assert_eq!(mirror.uid_of(&after.cluster).unwrap().as_str(), "u1");
+    // A namesake with another uid there is another one here, too.
+    mirror.stored(object("a", "n9", "80", "one"), 3);
+    assert_eq!(
+        mirror.get(&"a".parse().unwrap()).unwrap().uid.as_str(),
+        "n9"
+    );
+    drop(watch);
+}

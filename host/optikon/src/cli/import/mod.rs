@@ -1,5 +1,7 @@
-//! Clusters from files: kubeconfigs and YAML. Everything is read on this machine; only what
-//! registers a cluster is sent.
+//! Clusters from files or from another project's hub. Everything is read on this machine; only what registers a cluster is
+//! sent.
+
+mod formats;
 
 use std::{
     collections::BTreeMap,
@@ -17,6 +19,7 @@ use super::{
     client::Client,
     cluster::dry_run,
     output::{complain, say, warn},
+    peer::Peer,
 };
 
 /// `optikon cluster import`.
@@ -26,8 +29,17 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_enum, default_value = "kubeconfig")]
     from: Form,
     /// The files.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "central_kubeconfig")]
     files: Vec<PathBuf>,
+    /// Reads the objects from the cluster that this kubeconfig leads to, as you, instead of from files.
+    #[arg(long, value_name = "FILE", conflicts_with = "files")]
+    central_kubeconfig: Option<PathBuf>,
+    /// The context of that kubeconfig. Default: the current one.
+    #[arg(long, value_name = "NAME", requires = "central_kubeconfig")]
+    central_context: Option<String>,
+    /// Runs the program that the kubeconfig names for its credential (exec), here and as you.
+    #[arg(long)]
+    allow_exec: bool,
     /// Checks everything, registers nothing.
     #[arg(long)]
     dry_run: bool,
@@ -39,6 +51,14 @@ enum Form {
     Kubeconfig,
     /// Cluster objects or short forms, one or more documents a file.
     Yaml,
+    /// ClusterProfiles of multicluster.x-k8s.io.
+    Clusterprofile,
+    /// Secrets with which Argo CD reaches clusters.
+    Argocd,
+    /// Clusters of Karmada, with the Secrets that they name.
+    Karmada,
+    /// ManagedClusters of Open Cluster Management.
+    Ocm,
 }
 
 /// Where a context's own name is kept when it is no DNS label.
@@ -130,31 +150,34 @@ fn read(file: &Path) -> Result<String> {
 pub(crate) async fn run(client: &Client, args: &ImportArgs) -> Result<ExitCode> {
     let mut bodies: BTreeMap<String, (String, Value)> = BTreeMap::new();
     let mut failed = 0;
-    for file in &args.files {
-        for (origin, made) in bodies_of(file, args.from)? {
-            let body = match made {
-                Ok(body) => body,
-                Err(error) => {
-                    failed += 1;
-                    complain(&error.context(origin));
-                    continue;
+    for (origin, made) in all_bodies(args).await? {
+        let body = match made {
+            Ok((body, losses)) => {
+                for loss in losses {
+                    warn(format_args!("{origin}: not carried: {loss}"));
                 }
-            };
-            let name = body
-                .get("name")
-                .or_else(|| body.pointer("/metadata/name"))
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned();
-            if let Some((first, _)) = bodies.get(&name) {
+                body
+            }
+            Err(error) => {
                 failed += 1;
-                warn(format_args!(
-                    "error: {origin}: its name would be \"{name}\", which {first} has already"
-                ));
+                complain(&error.context(origin));
                 continue;
             }
-            bodies.insert(name, (origin, body));
+        };
+        let name = body
+            .get("name")
+            .or_else(|| body.pointer("/metadata/name"))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        if let Some((first, _)) = bodies.get(&name) {
+            failed += 1;
+            warn(format_args!(
+                "error: {origin}: its name would be \"{name}\", which {first} has already"
+            ));
+            continue;
         }
+        bodies.insert(name, (origin, body));
     }
     let total = bodies.len() + failed;
     for (name, (origin, body)) in &bodies {
@@ -176,7 +199,106 @@ pub(crate) async fn run(client: &Client, args: &ImportArgs) -> Result<ExitCode> 
     Ok(exit_code(total, failed))
 }
 
-type Body = (String, Result<Value>);
+/// Where it stood, the body to send, and what is not in it.
+type Body = (String, Result<(Value, Vec<String>)>);
+
+async fn all_bodies(args: &ImportArgs) -> Result<Vec<Body>> {
+    let mut bodies = Vec::new();
+    match &args.central_kubeconfig {
+        Some(kubeconfig) => {
+            let paths = formats::paths(args.from);
+            if paths.is_empty() {
+                bail!("this form is read from files only");
+            }
+            let peer = Peer::open(kubeconfig, args.central_context.as_deref(), args.allow_exec);
+            let peer = peer.await?;
+            let mut documents = Vec::new();
+            for path in paths {
+                let list = peer.get(path).await?;
+                documents.push(list.with_context(|| format!("the cluster does not serve {path}"))?);
+            }
+            if args.from == Form::Karmada {
+                documents.extend(secrets_of(&peer, &documents).await?);
+            }
+            bodies.extend(of_documents(documents, args.from, "the cluster"));
+        }
+        None => {
+            for file in &args.files {
+                bodies.extend(bodies_of(file, args.from)?);
+            }
+        }
+    }
+    Ok(bodies)
+}
+
+/// The Secrets that Karmada's clusters name.
+async fn secrets_of(peer: &Peer, lists: &[Value]) -> Result<Vec<Value>> {
+    let items = lists
+        .iter()
+        .filter_map(|list| list.get("items")?.as_array())
+        .flatten();
+    let mut found = Vec::new();
+    for cluster in items {
+        let text = |pointer| cluster.pointer(pointer).and_then(Value::as_str);
+        let (Some(namespace), Some(name)) = (
+            text("/spec/secretRef/namespace"),
+            text("/spec/secretRef/name"),
+        ) else {
+            continue;
+        };
+        let mut secret = peer
+            .get(&format!("/api/v1/namespaces/{namespace}/secrets/{name}"))
+            .await?;
+        if let Some(Value::Object(fields)) = &mut secret {
+            fields.insert("kind".into(), "Secret".into());
+        }
+        found.extend(secret);
+    }
+    Ok(found)
+}
+
+/// Objects of other projects; a list's items may lack kind and version.
+fn of_documents(mut documents: Vec<Value>, form: Form, origin: &str) -> Vec<Body> {
+    for list in &mut documents {
+        let kind = list.get("kind").and_then(Value::as_str).unwrap_or_default();
+        let (Some(kind), version) = (
+            kind.strip_suffix("List").map(str::to_owned),
+            list.get("apiVersion").cloned(),
+        ) else {
+            continue;
+        };
+        let items = list.get_mut("items").and_then(Value::as_array_mut);
+        for item in items.into_iter().flatten().filter_map(Value::as_object_mut) {
+            item.entry("kind").or_insert_with(|| kind.clone().into());
+            item.entry("apiVersion")
+                .or_insert_with(|| version.clone().unwrap_or_default());
+        }
+    }
+    let (objects, secrets) = formats::objects(form, documents);
+    let bodies = objects.iter().map(|object| {
+        let name = object.pointer("/metadata/name").and_then(Value::as_str);
+        let origin = format!("{origin}, {}", name.unwrap_or("an object without a name"));
+        let body = formats::imported(form, object, &secrets)
+            .map(|made| (named(made.body, &made.name), made.losses));
+        (origin, body)
+    });
+    bodies.collect()
+}
+
+/// The body under a name that is a label; the original one is kept beside it.
+fn named(mut body: Value, name: &str) -> Value {
+    let safe = label_of(name);
+    if let Value::Object(fields) = &mut body {
+        fields.insert("name".into(), safe.clone().into());
+        if safe != name {
+            let annotations = fields.entry("annotations").or_insert_with(|| json!({}));
+            if let Value::Object(annotations) = annotations {
+                annotations.insert(ORIGINAL_NAME.into(), name.into());
+            }
+        }
+    }
+    body
+}
 
 fn bodies_of(file: &Path, form: Form) -> Result<Vec<Body>> {
     let text = read(file)?;
@@ -188,14 +310,8 @@ fn bodies_of(file: &Path, form: Form) -> Result<Vec<Body>> {
                 .context(Some(&name))
                 .map_err(anyhow::Error::new)
                 .and_then(|context| {
-                    let safe = label_of(&name);
-                    let mut body = short_form(&safe, &of_context(&context, file)?, Map::new())?;
-                    if safe != name
-                        && let Value::Object(map) = &mut body
-                    {
-                        map.insert("annotations".into(), json!({ ORIGINAL_NAME: name }));
-                    }
-                    Ok(body)
+                    let body = short_form(&name, &of_context(&context, file)?, Map::new())?;
+                    Ok((named(body, &name), Vec::new()))
                 });
             (format!("context {name}"), body)
         });
@@ -203,12 +319,24 @@ fn bodies_of(file: &Path, form: Form) -> Result<Vec<Body>> {
     }
     let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
         .map_err(|_| anyhow::anyhow!("{} is not YAML", file.display()))?;
+    if form != Form::Yaml {
+        let bodies = of_documents(documents, form, &file.display().to_string());
+        if bodies.is_empty() {
+            bail!("{} holds nothing of this form", file.display());
+        }
+        return Ok(bodies);
+    }
     let bodies = documents
         .into_iter()
         .enumerate()
         .filter(|(_, d)| !d.is_null());
     Ok(bodies
-        .map(|(i, d)| (format!("{} document {}", file.display(), i + 1), Ok(d)))
+        .map(|(i, d)| {
+            (
+                format!("{} document {}", file.display(), i + 1),
+                Ok((d, Vec::new())),
+            )
+        })
         .collect())
 }
 

@@ -1,0 +1,68 @@
+//! Where the clusters live on the central cluster: found in its discovery, which the gateway caches.
+
+use optikon_plugin_sdk::{Error, ErrorCode, Requester};
+
+/// The group, for paths and messages.
+pub const GROUP: &str = "clusterregistry.k8s.io";
+/// The only version that there ever was.
+pub const VERSION: &str = "v1alpha1";
+/// Who writes, in `managedFields`.
+pub const MANAGER: &str = "optikon";
+
+/// The namespace where none is configured.
+const NAMESPACE: &str = "optikon";
+
+/// The collection of clusters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// Its path.
+    pub collection: String,
+    /// Where objects are, when the definition says so.
+    pub namespace: Option<String>,
+}
+
+impl Place {
+    /// Asks discovery, so that a definition of either scope serves.
+    ///
+    /// # Errors
+    /// `unavailable` when the central cluster does not answer or does not serve clusters.
+    pub async fn find(connection: &impl Requester, namespace: Option<&str>) -> Result<Self, Error> {
+        let mapping = connection.mapping(GROUP, VERSION, "Cluster").await;
+        let mapping = mapping
+            .map_err(|fault| refused(fault.into()))?
+            .ok_or_else(missing)?;
+        let namespace = mapping
+            .namespaced
+            .then(|| namespace.unwrap_or(NAMESPACE).to_owned());
+        let within = namespace.as_ref().map(|n| format!("/namespaces/{n}"));
+        let within = within.unwrap_or_default();
+        Ok(Self {
+            collection: format!("{}{within}/{}", mapping.path_prefix, mapping.plural),
+            namespace,
+        })
+    }
+
+    /// The path of one cluster.
+    pub fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.collection)
+    }
+}
+
+/// The central cluster has no definition of our objects.
+pub fn missing() -> Error {
+    Error::unavailable(format!(
+        "the central cluster does not serve clusters of {GROUP}/{VERSION}: run `optikon registry setup` there"
+    ))
+}
+
+/// What the central cluster says to the gateway is not what the gateway says to its caller: not being let in there is a
+/// fault of the setup, and never the caller's.
+pub fn refused(error: Error) -> Error {
+    match error.code {
+        ErrorCode::Denied | ErrorCode::Unauthenticated => Error::unavailable(format!(
+            "the central cluster refuses the gateway; `optikon registry setup` grants what it needs: {}",
+            error.message
+        )),
+        _ => error,
+    }
+}

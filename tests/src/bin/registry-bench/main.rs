@@ -1,0 +1,210 @@
+//! Registries side by side in one run: the embedded one, and custom resources on a real central cluster. Run by
+//! `cargo xtask bench registry`; prints a table, and its figures as JSON in the last line.
+#![allow(
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a measurement that prints; JSON is read by index"
+)]
+
+mod load;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use futures::{StreamExt, stream};
+use optikon_tests::{Cluster, Gateway, Testbed};
+use serde_json::{Value, json};
+
+use load::Http;
+
+/// Clusters in the registry while it is read.
+const CLUSTERS: usize = 200;
+/// Reads and creations that are measured.
+const REQUESTS: usize = 400;
+/// Carried to the central cluster.
+const MIGRATED: usize = 5_000;
+/// What a plain client does side by side.
+const PARALLEL: usize = 64;
+const COLLECTION: &str = "/apis/clusterregistry.k8s.io/v1alpha1/namespaces/optikon/clusters";
+
+fn short(name: &str) -> Value {
+    json!({"name": name, "server": "https://10.255.0.1:6443", "labels": {"bench": "registry"}})
+}
+
+fn object(name: &str) -> Value {
+    json!({"apiVersion": "clusterregistry.k8s.io/v1alpha1", "kind": "Cluster", "metadata": {"name": name,
+        "labels": {"bench": "registry"}},
+        "spec": {"kubernetesApiEndpoints": {"serverEndpoints": [{"serverAddress": "10.255.0.1:6443"}]}}})
+}
+
+/// Creates so many side by side; how long it took.
+async fn fill(
+    http: &Http,
+    path: &str,
+    names: Vec<String>,
+    body: fn(&str) -> Value,
+) -> Result<Duration> {
+    let begun = Instant::now();
+    let mut made = stream::iter(names)
+        .map(|name| async move { http.post(path, &body(&name)).await })
+        .buffer_unordered(PARALLEL);
+    while let Some(made) = made.next().await {
+        made?;
+    }
+    Ok(begun.elapsed())
+}
+
+fn names(prefix: &str, count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{prefix}-{n:04}")).collect()
+}
+
+async fn central() -> Result<Cluster> {
+    let testbed = Testbed::start().await?;
+    testbed.cluster("central").start().await
+}
+
+struct Bed {
+    gateway: Gateway,
+    central: Cluster,
+    account: String,
+    direct: Http,
+    http: Http,
+}
+
+impl Bed {
+    async fn start() -> Result<Self> {
+        let gateway = Gateway::builder()
+            .config(
+                "[probing]\nreach_seconds = 3600\nnodes_seconds = 3600\nworkloads_seconds = 3600\n",
+            )
+            .start()
+            .await?;
+        let central = central().await?;
+        let account = central.write_file("gateway.kubeconfig", "")?;
+        let account = account.to_str().context("a path of text")?.to_owned();
+        let admin = central.kubeconfig_file();
+        let admin = admin.to_str().context("a path of text")?;
+        let setup = [
+            "registry",
+            "setup",
+            "--kubeconfig",
+            admin,
+            "--write-kubeconfig",
+            &account,
+        ];
+        gateway.run_ok(&setup).await?;
+        let direct = Http::new(central.server(), Some(central.ca()), central.admin_token())?;
+        let http = Http::new(gateway.url()?, None, gateway.token()?)?;
+        Ok(Self {
+            gateway,
+            central,
+            account,
+            direct,
+            http,
+        })
+    }
+
+    async fn swap(&self, plugin: &str) -> Result<String> {
+        let mut arguments = vec![
+            "plugin",
+            "swap",
+            "registry",
+            plugin,
+            "--migrate",
+            "copy",
+            "--grant",
+            "all",
+        ];
+        if plugin == "registry-crd" {
+            arguments.extend(["--central-kubeconfig", &self.account]);
+        }
+        self.gateway.run_ok(&arguments).await
+    }
+
+    async fn empty(&self) -> Result<()> {
+        self.central
+            .kubectl(&["delete", "clusters", "--all", "-n", "optikon"])
+            .await
+            .map(drop)
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let bed = Bed::start().await?;
+    let Bed { http, direct, .. } = &bed;
+    fill(http, "/cluster", names("read", CLUSTERS), short).await?;
+
+    let reads = || {
+        http.repeat(REQUESTS, |http, _| async move {
+            http.get("/cluster?probe=cached").await
+        })
+    };
+    reads().await?;
+    let embedded = reads().await?;
+    // Two hundred requests a second go on while the registry changes.
+    let (calm, swapping) = load::around(http, async { bed.swap("registry-crd").await }).await?;
+    ensure!(
+        swapping.failed == 0,
+        "{} requests failed during the swap",
+        swapping.failed
+    );
+    reads().await?;
+    let crd = reads().await?;
+
+    let through = http
+        .repeat(REQUESTS, |http, n| async move {
+            http.post("/cluster", &short(&format!("through-{n}"))).await
+        })
+        .await?;
+    let plain = direct
+        .repeat(REQUESTS, |http, n| async move {
+            http.post(COLLECTION, &object(&format!("plain-{n}"))).await
+        })
+        .await?;
+    let events = load::events(http, direct, COLLECTION, object).await?;
+
+    bed.swap("registry-embedded").await?;
+    bed.empty().await?;
+    let more = names("moved", MIGRATED);
+    fill(http, "/cluster", more, short).await?;
+    let begun = Instant::now();
+    bed.swap("registry-crd").await?;
+    let moved = begun.elapsed();
+    let count = MIGRATED + CLUSTERS + 2 * REQUESTS;
+    bed.swap("registry-embedded").await?;
+    bed.empty().await?;
+    let by_client = fill(direct, COLLECTION, names("client", MIGRATED), object).await?;
+    let rate = |count: usize, took: Duration| count as f64 / took.as_secs_f64();
+
+    let figures = json!({
+        "getMsEmbedded": embedded.figures(), "getMsCrd": crd.figures(),
+        "getRatio": embedded.median() / crd.median(),
+        "createMsThrough": through.figures(), "createMsPlain": plain.figures(),
+        "createAddedMs": through.median() - plain.median(),
+        "swapFailed": swapping.failed, "swapP99Ms": swapping.times.quantile(0.99),
+        "calmP99Ms": calm.times.quantile(0.99),
+        "swapP99Ratio": swapping.times.quantile(0.99) / calm.times.quantile(0.99),
+        "eventMs": events.figures(),
+        "migratedPerSecond": rate(count, moved), "clientPerSecond": rate(MIGRATED, by_client),
+        "migrationRatio": rate(count, moved) / rate(MIGRATED, by_client),
+    });
+    for (what, value) in [
+        ("GET /cluster, crd / embedded (rate)", &figures["getRatio"]),
+        (
+            "create, added by the gateway, ms",
+            &figures["createAddedMs"],
+        ),
+        ("requests failed during a swap", &figures["swapFailed"]),
+        ("p99 during a swap / before", &figures["swapP99Ratio"]),
+        ("central change to event, ms", &figures["eventMs"]),
+        (
+            "migration / plain client (rate)",
+            &figures["migrationRatio"],
+        ),
+    ] {
+        println!("{what:<38} {value}");
+    }
+    println!("{figures}");
+    Ok(())
+}

@@ -63,6 +63,7 @@ async fn each<C: Requester>(
         let options = ListOptions {
             selector: selector.to_owned(),
             limit: PAGE,
+            name: None,
             next,
         };
         let page = Api(cluster).list(&path, options).await?;

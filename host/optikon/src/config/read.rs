@@ -18,7 +18,7 @@ use super::Config;
 /// Tables of the file. Only `OPTIKON_<TABLE>__<KEY>` is configuration: an orchestrator sets variables
 /// of its own for a service of this name (`OPTIKON_PORT`, `OPTIKON_SERVICE_HOST`), and the clients
 /// have theirs (`OPTIKON_SERVER`, `OPTIKON_TOKEN_FILE`).
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 9] = [
     "central",
     "server",
     "plugins",
@@ -27,6 +27,7 @@ const TABLES: [&str; 8] = [
     "store",
     "telemetry",
     "upstreams",
+    "v0",
 ];
 /// More are not shown; they repeat themselves.
 const MAX_PROBLEMS: usize = 100;

@@ -15,7 +15,9 @@ use crate::{
     error::{Error, Result},
     flows::health::one_line,
     ports::{Channel, Connection},
-    words::{Fault, FaultReason, LineStream, Mapping, Method, PodTarget, Refusal, Request, Response},
+    words::{
+        Fault, FaultReason, LineStream, Mapping, Method, PodTarget, Refusal, Request, Response,
+    },
 };
 
 /// A reason and one line for people.

@@ -53,7 +53,7 @@ const SHIPPED: &[(&str, &str, &[&str])] = &[
         "charts-tiller",
         "charts-tiller",
         &[
-            "grpc", "kube", "facts", "config", "call", "clock", "progress",
+            "grpc", "kube", "facts", "config", "call", "clock", "progress", "log",
         ],
     ),
     (

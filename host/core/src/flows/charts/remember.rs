@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use crate::{
-    ports::Connection,
-    words::{Fault, LineStream, Mapping, Method, Refusal, Request, Response, Uid},
+    ports::{Channel, Connection},
+    words::{Fault, LineStream, Mapping, Method, PodTarget, Refusal, Request, Response, Uid},
 };
 
 /// All records together; one has at most 1 MiB, most have 20 KiB.
@@ -216,6 +216,10 @@ impl Connection for Remembering {
         kind: &str,
     ) -> Result<Option<Mapping>, Fault> {
         self.inner.mapping(group, version, kind).await
+    }
+
+    async fn dial(&self, target: PodTarget) -> Result<Arc<dyn Channel>, Fault> {
+        self.inner.dial(target).await
     }
 }
 

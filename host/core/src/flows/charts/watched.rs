@@ -9,6 +9,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use super::plan::reason_of;
 use crate::{
@@ -16,7 +17,8 @@ use crate::{
     flows::health::one_line,
     ports::{Channel, Connection},
     words::{
-        Fault, FaultReason, LineStream, Mapping, Method, PodTarget, Refusal, Request, Response,
+        Fault, FaultReason, GrpcCall, GrpcFailure, LineStream, Mapping, MessageStream, Method,
+        PodTarget, Refusal, Request, Response,
     },
 };
 
@@ -75,6 +77,40 @@ impl Watched {
     }
 }
 
+/// What is said to a pod is not looked into; whether it may change something, its method's name tells.
+#[derive(Debug)]
+struct WatchedChannel {
+    inner: Arc<dyn Channel>,
+    has_written: Arc<AtomicBool>,
+}
+
+impl WatchedChannel {
+    fn note(&self, call: &GrpcCall) {
+        if !is_read(&call.method) {
+            self.has_written.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Methods that begin with these only read, as is the custom with gRPC.
+fn is_read(method: &str) -> bool {
+    let name = method.rsplit('/').next().unwrap_or_default();
+    ["Get", "List"].iter().any(|verb| name.starts_with(verb))
+}
+
+#[async_trait]
+impl Channel for WatchedChannel {
+    async fn unary(&self, call: GrpcCall) -> Result<Bytes, GrpcFailure> {
+        self.note(&call);
+        self.inner.unary(call).await
+    }
+
+    async fn server_stream(&self, call: GrpcCall) -> Result<MessageStream, GrpcFailure> {
+        self.note(&call);
+        self.inner.server_stream(call).await
+    }
+}
+
 #[async_trait]
 impl Connection for Watched {
     fn name(&self) -> &str {
@@ -102,9 +138,10 @@ impl Connection for Watched {
     }
 
     async fn dial(&self, target: PodTarget) -> Result<Arc<dyn Channel>, Fault> {
-        let channel = self.note(self.inner.dial(target).await)?;
-        // Nobody looks into what is said to a pod, so it counts as a change.
-        self.has_written.store(true, Ordering::Relaxed);
-        Ok(channel)
+        let inner = self.note(self.inner.dial(target).await)?;
+        Ok(Arc::new(WatchedChannel {
+            inner,
+            has_written: self.has_written.clone(),
+        }))
     }
 }

@@ -8,10 +8,29 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// The cargo that runs this tool, or the one on the path.
+/// The cargo that runs this tool, or the one on the path, as if it were typed.
 #[must_use]
 pub fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    // Cargo tells a program which package it is of. Build scripts that look at these would run anew, and everything that
+    // depends on theirs, whenever this tool and a person's own cargo take turns.
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(is_of_package) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn is_of_package(name: &str) -> bool {
+    [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+    ]
+    .iter()
+    .any(|prefix| name.starts_with(prefix))
 }
 
 /// The command as a person would type it.

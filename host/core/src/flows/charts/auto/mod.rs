@@ -4,9 +4,12 @@
 //! of Helm 3 is Tiller's, everything else is Helm's. A cluster that has both is Helm's, and what Helm does not know is
 //! looked for with Tiller.
 
+mod look;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -19,22 +22,18 @@ use crate::{
     ports::{
         Call, Charts, Connection, Content, Facts, ObjectChange, Outcome, Prepared, Release, World,
     },
-    words::{ClusterName, Fault, Request, Selector, SlotName},
+    words::{ClusterName, Selector, SlotName},
 };
+use look::look;
 
 /// Who serves a cluster, said by its owner.
 const LABEL: &str = "optikon.io/charts-backend";
 const HELM: &str = "charts-helm";
 const TILLER: &str = "charts-tiller";
-/// Where Helm 2's clients look for Tiller, and by which labels.
-const TILLER_NAMESPACE: &str = "kube-system";
-const TILLER_LABELS: &str = "app=helm,name=tiller";
-/// Secrets that Helm 3 keeps releases in.
-const HELM_LABELS: &str = "owner=helm";
-/// Names of objects without what is in them.
-const NAMES_ONLY: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 /// How long what was found in a cluster is believed.
 const BELIEVED_MS: u64 = 10_000;
+/// A look at one release.
+const LOOK: Duration = Duration::from_secs(30);
 /// Before the payload of a plan: whose it is.
 const MAGIC: &[u8] = b"optauto1";
 
@@ -171,92 +170,42 @@ fn slot(name: &str) -> Result<SlotName> {
         .map_err(|_| Error::Internal(format!("\"{name}\" is no name of a slot")))
 }
 
-/// What is there.
-async fn look(cluster: &dyn Connection, helm: SlotName, tiller: SlotName) -> Result<Choice> {
-    let pods = format!("/api/v1/namespaces/{TILLER_NAMESPACE}/pods");
-    let pods = list(cluster, pods, TILLER_LABELS, None).await?;
-    let has_tiller = items(&pods).any(is_ready);
-    if !has_tiller {
-        return Ok(Choice {
-            slot: helm,
-            other: None,
-        });
-    }
-    let secrets = list(
-        cluster,
-        "/api/v1/secrets".into(),
-        HELM_LABELS,
-        Some(NAMES_ONLY),
-    )
-    .await?;
-    // Who may not list Secrets cannot be served by Helm either.
-    Ok(if items(&secrets).next().is_some() {
-        Choice {
-            slot: helm,
-            other: Some(tiller),
-        }
-    } else {
-        Choice {
-            slot: tiller,
-            other: None,
-        }
-    })
-}
-
-/// A list, or nothing where the server has none for us.
-async fn list(
-    cluster: &dyn Connection,
-    path: String,
-    labels: &str,
-    accept: Option<&str>,
-) -> Result<Value> {
-    let mut request = Request::get(path);
-    request.query = vec![
-        ("labelSelector".into(), labels.into()),
-        ("limit".into(), "20".into()),
-    ];
-    request.accept = accept.map(str::to_owned);
-    let answer = cluster
-        .request(request)
-        .await
-        .map_err(|fault: Fault| Error::Member {
-            reason: fault.reason.reason().to_owned(),
-            message: fault.message,
-        })?;
-    Ok(if answer.status == 200 {
-        serde_json::from_slice(&answer.body).unwrap_or_default()
-    } else {
-        Value::Null
-    })
-}
-
-fn items(list: &Value) -> impl Iterator<Item = &Value> {
-    list.get("items")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-}
-
-fn is_ready(pod: &Value) -> bool {
-    let text = |value: &Value, key: &str, wanted: &str| {
-        value.get(key).and_then(Value::as_str) == Some(wanted)
-    };
-    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
-    pod.pointer("/metadata/deletionTimestamp").is_none()
-        && conditions
-            .into_iter()
-            .flatten()
-            .any(|c| text(c, "type", "Ready") && text(c, "status", "True"))
-}
-
 fn is_unknown<T>(result: &Result<T>) -> bool {
     matches!(result, Err(Error::NotFound { .. }))
 }
 
 #[async_trait]
 impl Charts for Auto {
-    async fn choice(&self, cluster: &dyn Connection) -> Result<String> {
-        Ok(self.choose(cluster).await?.slot.to_string())
+    async fn choice(&self, cluster: Arc<dyn Connection>, facts: &Facts) -> Result<String> {
+        let choice = self.choose(cluster.as_ref()).await?;
+        let Some(other) = choice.other else {
+            return Ok(choice.slot.to_string());
+        };
+        // Both are there: who has the release goes on with it.
+        let ask = |slot: &SlotName| {
+            let (backend, cluster, facts) = (self.backend(slot), cluster.clone(), facts.clone());
+            async move {
+                let call = Call::background().within(LOOK);
+                backend?.history(call, cluster, facts, 1).await
+            }
+        };
+        let is_others = match ask(&choice.slot).await {
+            Err(Error::NotFound { .. }) => match ask(&other).await {
+                Ok(_) => true,
+                Err(Error::NotFound { .. }) => false,
+                Err(error) => return Err(error),
+            },
+            Ok(_) => false,
+            Err(error) => return Err(error),
+        };
+        let slot = if is_others { other } else { choice.slot };
+        Ok(slot.to_string())
+    }
+
+    fn forget(&self, cluster: &ClusterName) {
+        let entry = self.mirror.get(cluster);
+        let key = entry.map_or_else(|| cluster.to_string(), |entry| entry.uid.to_string());
+        self.lock().remove(&key);
     }
 
     async fn describe(&self, call: Call, archive: Bytes) -> Result<Value> {
@@ -442,8 +391,41 @@ impl Charts for Auto {
             let more = other
                 .list_releases(call, cluster, namespace, filter)
                 .await?;
+            // What was handed over may still have its old records.
+            let is_known = |release: &Release| {
+                let mut known = found.iter();
+                known.any(|k| k.name == release.name && k.namespace == release.namespace)
+            };
+            let more: Vec<_> = more.into_iter().filter(|r| !is_known(r)).collect();
             found.extend(more);
             found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        }
+        Ok(found)
+    }
+
+    async fn records(
+        &self,
+        call: Call,
+        cluster: Arc<dyn Connection>,
+        namespace: Option<String>,
+        name: &str,
+    ) -> Result<Vec<Value>> {
+        let (first, other) = self.serving(cluster.as_ref()).await?;
+        let mut found = first
+            .records(call.clone(), cluster.clone(), namespace.clone(), name)
+            .await?;
+        if let Some(other) = other {
+            let key = |record: &Value| {
+                let text = |key: &str| record.get(key).and_then(Value::as_str).map(str::to_owned);
+                (text("namespace"), text("name"))
+            };
+            let known: HashSet<_> = found.iter().map(key).collect();
+            let more = other.records(call, cluster, namespace, name).await?;
+            found.extend(
+                more.into_iter()
+                    .filter(|record| !known.contains(&key(record))),
+            );
+            found.sort_by_key(key);
         }
         Ok(found)
     }

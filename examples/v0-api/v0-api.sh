@@ -1,25 +1,28 @@
 #!/bin/sh
 # The original Optikon API (2018) as its set-up scripts and its page used it: register, list, install, upgrade, remove.
 #
-# Usage: v0-api.sh V0-URL KUBECONFIG CHART.tgz
+# Usage: v0-api.sh KUBECONFIG
 #
-# V0-URL is the listener of `[v0]` (role operator), without a path; KUBECONFIG that of a cluster, with its certificates inside.
+# OPTIKON_V0 is the listener of `[v0]` with the role operator, without a path, and KUBECONFIG that of a cluster, with its
+# certificates inside: `cargo xtask demo --tiller --v0 127.0.0.1:7701` prints both (edge-2 has Tiller).
 set -eu
 
-url=${1:?"usage: v0-api.sh V0-URL KUBECONFIG CHART.tgz"}
-kubeconfig=${2:?"usage: v0-api.sh V0-URL KUBECONFIG CHART.tgz"}
-chart=${3:?"usage: v0-api.sh V0-URL KUBECONFIG CHART.tgz"}
+kubeconfig=${1:?"usage: v0-api.sh KUBECONFIG"}
+url=${OPTIKON_V0:?"OPTIKON_V0 is the address of the listener of [v0]"}
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+chart=$folder/greeting.tgz
+body=$folder/cluster.json
+tar -czf "$chart" -C "$(dirname "$0")/../tiller" chart
 
 ask() {
-    echo "\$ curl $*"
+    echo "\$ curl $*" | sed "s#$url#\$OPTIKON_V0#; s#$folder/##"
     curl --silent --show-error --write-out '%{http_code}\n' "$@"
     echo
 }
 
 # The kubeconfig as a JSON text, as the scripts of then filled it in.
 conf=$(sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' "$kubeconfig" | awk '{ printf "%s\\n", $0 }')
-body=$(mktemp)
-trap 'rm -f "$body"' EXIT
 cat >"$body" <<JSON
 {"metadata": {
   "name": "copenhagen-2",
@@ -28,11 +31,10 @@ cat >"$body" <<JSON
 }}
 JSON
 
-json="Content-Type: application/json"
-ask --request POST --header "$json" --data "@$body" "$url/v0/clusters"
+ask --request POST --header "Content-Type: application/json" --data "@$body" "$url/v0/clusters"
 ask "$url/v0/clusters/copenhagen-2"
 ask --form "chartTar=@$chart" --form name=hello-v0 --form namespace=default "$url/v0/releases?labels=Region=Europe"
-ask "$url/v0/releases?labels=Region=Europe"
+ask "$url/v0/releases/hello-v0?labels=Region=Europe"
 ask --request PUT --form "chartTar=@$chart" "$url/v0/releases/hello-v0?labels=Region=Europe"
 ask --request DELETE "$url/v0/releases/hello-v0?labels=Region=Europe"
 ask --request DELETE "$url/v0/clusters/copenhagen-2"

@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use crate::bed::{
     PATIENCE, apply, archive, bed, chart, chart_file, on, register_as, target, upload,
@@ -204,6 +205,7 @@ async fn releases_are_read_and_changes_fail_while_tiller_is_away() {
 struct Impostor {
     port: u16,
     speaks: Arc<AtomicBool>,
+    _serving: JoinSet<()>,
 }
 
 impl Impostor {
@@ -212,10 +214,12 @@ impl Impostor {
         let port = listener.local_addr().unwrap().port();
         let speaks = Arc::new(AtomicBool::new(false));
         let does_speak = speaks.clone();
-        tokio::spawn(async move {
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let mut open = JoinSet::new();
             while let Ok((mut stream, _)) = listener.accept().await {
                 let does_speak = does_speak.clone();
-                tokio::spawn(async move {
+                open.spawn(async move {
                     if does_speak.load(Ordering::Acquire) {
                         let _written = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
                     }
@@ -224,7 +228,11 @@ impl Impostor {
                 });
             }
         });
-        Self { port, speaks }
+        Self {
+            port,
+            speaks,
+            _serving: serving,
+        }
     }
 }
 

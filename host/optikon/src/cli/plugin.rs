@@ -55,7 +55,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct SwapArgs {
-    /// The slot: registry, prober or charts-<backend>.
+    /// The slot: registry, prober or `charts-…`.
     slot: String,
     /// The plugin's name, as `plugin available` shows it.
     plugin: String,

@@ -13,7 +13,8 @@ pub(super) async fn bind(config: &Config, tls: Option<TlsFiles>) -> Result<Optio
     let Some(address) = config.v0.listen else {
         return Ok(None);
     };
-    if !address.ip().is_loopback() && !(tls.is_some() && config.v0.allow_anonymous) {
+    let is_agreed = tls.is_some() && config.v0.allow_anonymous;
+    if !address.ip().is_loopback() && !is_agreed {
         bail!(
             "refusing to serve /v0 on {address} without tokens: set [server.tls] and [v0] allow_anonymous = true, or listen on the loopback"
         );

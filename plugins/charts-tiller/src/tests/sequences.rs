@@ -73,7 +73,7 @@ fn after_a_cut_tunnel_nothing_is_sent_twice() {
 fn a_release_that_was_left_pending_is_locked_until_it_is_forced() {
     let world = Fake::new();
     install(&world, "").unwrap();
-    let pending = made("web".into(), "shop".into(), 2, None, None, String::new());
+    let pending = made("web".into(), "shop".into(), 2, None, None, "");
     world.put(with_code(
         pending,
         Code::PendingUpgrade,
@@ -147,15 +147,8 @@ fn a_list_is_whole_over_pages_and_has_the_newest_only() {
     let world = Fake::new();
     for i in 0..150 {
         let name = format!("r{i:03}");
-        world.put(made(
-            name.clone(),
-            "shop".into(),
-            1,
-            None,
-            None,
-            String::new(),
-        ));
-        world.put(made(name, "shop".into(), 2, None, None, String::new()));
+        world.put(made(name.clone(), "shop".into(), 1, None, None, ""));
+        world.put(made(name, "shop".into(), 2, None, None, ""));
     }
     let found = block_on(async {
         let session = Session::open(&world).await?;

@@ -212,7 +212,7 @@ impl Channel for Fake {
                     before + 1,
                     asked.chart,
                     asked.values,
-                    asked.description,
+                    &asked.description,
                 );
                 self.change(release, asked.dry_run)
             }
@@ -233,7 +233,7 @@ impl Channel for Fake {
                     last.version + 1,
                     asked.chart,
                     values,
-                    asked.description,
+                    &asked.description,
                 );
                 self.change(release, asked.dry_run)
             }
@@ -248,7 +248,7 @@ impl Channel for Fake {
                     last.version + 1,
                     last.chart,
                     last.config,
-                    asked.description,
+                    &asked.description,
                 );
                 self.change(release, false)
             }
@@ -304,7 +304,7 @@ pub(super) fn made(
     version: i32,
     chart: Option<Chart>,
     config: Option<Config>,
-    description: String,
+    description: &str,
 ) -> Release {
     let manifest = rendered(chart.as_ref(), config.as_ref().map_or("", |c| &c.raw));
     let release = Release {
@@ -323,5 +323,5 @@ pub(super) fn made(
         manifest,
         ..Release::default()
     };
-    with_code(release, Code::Deployed, &description)
+    with_code(release, Code::Deployed, description)
 }

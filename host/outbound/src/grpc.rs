@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -82,6 +82,8 @@ struct Held {
     _place: OwnedSemaphorePermit,
     name: String,
     cut: Cut,
+    /// Why the connection ended, once it has, where it was not in order.
+    ended: Arc<OnceLock<Fault>>,
     message_bytes: usize,
 }
 
@@ -115,9 +117,14 @@ impl GrpcChannel {
             .handshake(TokioIo::new(io))
             .await
             .map_err(|error| cut.fault().unwrap_or_else(|| from_hyper(&error)))?;
+        let ended = Arc::new(OnceLock::new());
+        let why = ended.clone();
         tasks.spawn(async move {
-            if let Err(error) = connection.await {
+            // Dropped after its end is written down: whoever waits for an answer wakes with it.
+            let mut connection = std::pin::pin!(connection);
+            if let Err(error) = connection.as_mut().await {
                 tracing::debug!(%error, "a tunnel's connection ended");
+                why.get_or_init(|| from_hyper(&error));
             }
         });
         Ok(Self {
@@ -128,6 +135,7 @@ impl GrpcChannel {
                 _place: place,
                 name,
                 cut,
+                ended,
                 message_bytes: shared.config.grpc_message_bytes,
             }),
         })
@@ -199,7 +207,10 @@ impl GrpcChannel {
         if let Some(fault) = self.held.cut.fault() {
             return fault.into();
         }
-        let mut found = from_hyper(error);
+        // A call that came too late knows only that the connection is closed.
+        let late = error.is_closed() || error.is_canceled();
+        let ended = self.held.ended.get().filter(|_| late);
+        let mut found = ended.cloned().unwrap_or_else(|| from_hyper(error));
         found.reason = match found.reason {
             // A peer that answers the preface with something else.
             FaultReason::Protocol => FaultReason::NotGrpc,

@@ -184,7 +184,9 @@ impl SecretReader {
                 "there is no {what} on the central cluster"
             )));
         };
-        self.lock().insert(key, (now, secret.clone()));
+        let mut believed = self.lock();
+        believed.retain(|_, (at, _)| now.saturating_sub(*at) < BELIEVED_MS);
+        believed.insert(key, (now, secret.clone()));
         Ok(secret)
     }
 
@@ -206,7 +208,12 @@ impl SecretReader {
             .read(Table::Meta, &key)
             .await
             .map_err(failed)?;
-        let pinned: Option<Pinned> = row.and_then(|row| serde_json::from_slice(&row).ok());
+        // Without what was written down, any address could be the bound one.
+        let broken =
+            |error: serde_json::Error| unreadable(format!("{what}: what it is bound to: {error}"));
+        let pinned: Option<Pinned> = row
+            .map(|row| serde_json::from_slice(&row).map_err(broken))
+            .transpose()?;
         let present = Pinned {
             bound,
             version: version.to_owned(),
@@ -224,7 +231,7 @@ impl SecretReader {
             }
             _ => {}
         }
-        let bytes = serde_json::to_vec(&present).unwrap_or_default();
+        let bytes = serde_json::to_vec(&present).map_err(broken)?;
         let row = (Table::Meta, key, Some(bytes));
         self.documents.write(vec![row]).await.map_err(failed)
     }
@@ -339,5 +346,41 @@ mod tests {
         assert!(
             said(ask(json!({"kind": "ConfigMap", "name": "x"}), "b").await).contains("ConfigMap")
         );
+    }
+
+    fn reader(documents: MemoryDocuments, world: &Arc<FakeWorld>) -> SecretReader {
+        let good = secret("1", "edge", &[("token", "good")]);
+        let central = Arc::new(One(Mutex::new(Some(good))));
+        SecretReader::new(central, Arc::new(documents), world.clone())
+    }
+
+    #[tokio::test]
+    async fn what_a_damaged_binding_was_bound_to_is_not_guessed() {
+        let documents = MemoryDocuments::default();
+        let row = (Table::Meta, format!("{BOUND}u"), Some(b"{".to_vec()));
+        documents.write(vec![row]).await.unwrap();
+        let reader = reader(documents, &Arc::default());
+        let cluster = cluster(&json!({"kind": "Secret", "name": "there"}));
+        let named = reference(&cluster).unwrap().unwrap();
+        let uid = "u".parse().unwrap();
+        let asked = reader.credential(&named, &cluster, &uid, to("a")).await;
+        let fault = asked.unwrap_err();
+        assert_eq!(fault.reason, FaultReason::CredentialUnreadable);
+        assert!(fault.message.contains("bound"), "{}", fault.message);
+    }
+
+    #[tokio::test]
+    async fn secrets_that_nobody_asks_for_are_forgotten() {
+        let world = Arc::new(FakeWorld::default());
+        let reader = reader(MemoryDocuments::default(), &world);
+        for namespace in ["a", "b", "c"] {
+            reader.secret(namespace, "there", "it").await.unwrap();
+        }
+        assert_eq!(reader.lock().len(), 3);
+        world
+            .now_ms
+            .fetch_add(BELIEVED_MS, std::sync::atomic::Ordering::SeqCst);
+        reader.secret("d", "there", "it").await.unwrap();
+        assert_eq!(reader.lock().len(), 1);
     }
 }

@@ -7,11 +7,12 @@ use anyhow::{Context as _, Result, bail};
 use optikon_core::words::{Credential, Secret};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
 
 /// A plugin may ask its user something in a browser.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Larger answers are no credentials.
-const MAX_ANSWER: usize = 1 << 20;
+const MAX_ANSWER: u64 = 1 << 20;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -87,20 +88,26 @@ pub(crate) async fn credential(
         command.env(variable.name, variable.value);
     }
     let shown = exec.command.escape_debug();
-    let child = command
+    let mut child = command
         .spawn()
         .with_context(|| format!("cannot run {shown}"))?;
-    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
-    let output = output
+    let stdout = child.stdout.take().context("its output is not piped")?;
+    let ended = async {
+        let mut said = Vec::new();
+        stdout.take(MAX_ANSWER + 1).read_to_end(&mut said).await?;
+        if said.len() as u64 > MAX_ANSWER {
+            bail!("{shown} said more than {MAX_ANSWER} bytes");
+        }
+        anyhow::Ok((child.wait().await?, said))
+    };
+    let (status, said) = tokio::time::timeout(PATIENCE, ended)
+        .await
         .with_context(|| format!("{shown} did not end within {} s", PATIENCE.as_secs()))?
         .with_context(|| format!("cannot run {shown}"))?;
-    if !output.status.success() {
-        bail!("{shown} ended with {}", output.status);
+    if !status.success() {
+        bail!("{shown} ended with {status}");
     }
-    if output.stdout.len() > MAX_ANSWER {
-        bail!("{shown} said more than {MAX_ANSWER} bytes");
-    }
-    taken(&output.stdout).with_context(|| format!("{shown} gave no credential"))
+    taken(&said).with_context(|| format!("{shown} gave no credential"))
 }
 
 fn taken(stdout: &[u8]) -> Option<Credential> {

@@ -9,12 +9,10 @@ use serde_json::{Map, Value, json};
 
 use super::{
     client::{Client, GatewayArgs, segment},
+    follow::follow,
     import,
     output::{self, Format, OutputArgs, say, table, text_at},
 };
-
-/// A swap takes seconds.
-const FOLLOW_EVERY: std::time::Duration = std::time::Duration::from_millis(250);
 
 /// `optikon plugin`.
 #[derive(Debug, Args)]
@@ -144,7 +142,7 @@ pub(crate) async fn run(args: PluginArgs) -> Result<ExitCode> {
         Command::Rollback { slot } => {
             let path = format!("/plugins/{}/rollback", segment(&slot));
             let operation = client.send(Method::POST, &path, &[], None, None).await?;
-            return follow(&client, &operation, format).await;
+            return follow(&client, &text_at(&operation, "/id"), false, format).await;
         }
         Command::Inspect { slot } => {
             let slot = client
@@ -313,43 +311,5 @@ async fn run_swap(client: &Client, swap: &SwapArgs, format: Format) -> Result<Ex
     let operation = client
         .send(Method::PUT, &path, &[], Some(&body), None)
         .await?;
-    follow(client, &operation, format).await
-}
-
-/// Says how far it is until it is over. Interrupted, it goes on by itself.
-async fn follow(client: &Client, operation: &Value, format: Format) -> Result<ExitCode> {
-    let path = format!("/operations/{}", text_at(operation, "/id"));
-    let following = async {
-        let mut shown = String::new();
-        loop {
-            let now = client.get(&path, &[]).await?;
-            let state = text_at(&now, "/state");
-            if state != shown && matches!(format, Format::Table | Format::Wide) {
-                say(format_args!("operation {}: {state}", text_at(&now, "/id")));
-            }
-            shown.clone_from(&state);
-            if !matches!(state.as_str(), "pending" | "running") {
-                return anyhow::Ok(now);
-            }
-            tokio::time::sleep(FOLLOW_EVERY).await;
-        }
-    };
-    let done = tokio::select! {
-        done = following => done?,
-        _ = tokio::signal::ctrl_c() => {
-            output::warn(format_args!("it goes on: optikon operation get {}", text_at(operation, "/id")));
-            return Ok(ExitCode::from(130));
-        }
-    };
-    match format {
-        Format::Json | Format::Yaml => output::document(&done, format)?,
-        Format::Name => say(text_at(&done, "/id")),
-        Format::Table | Format::Wide => say(output::clean(&text_at(&done, "/message"))),
-    }
-    let is_done = text_at(&done, "/state") == "succeeded";
-    Ok(if is_done {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(1)
-    })
+    follow(client, &text_at(&operation, "/id"), false, format).await
 }

@@ -142,6 +142,13 @@ pub(crate) fn show(operation: &Value, format: Format) -> Result<()> {
     match format {
         Format::Json | Format::Yaml => return output::document(&short(operation)?, format),
         Format::Name => say(text_at(operation, "/id")),
+        // A swap changes no cluster.
+        Format::Table | Format::Wide if targets(operation).is_empty() => {
+            if operation.get("message").is_some_and(Value::is_string) {
+                say(output::clean(&text_at(operation, "/message")));
+            }
+            say(sentence(operation));
+        }
         Format::Table | Format::Wide => {
             let has_problems = targets(operation)
                 .iter()
@@ -186,9 +193,10 @@ fn sentence(operation: &Value) -> String {
         1 => ", 1 plan".into(),
         n => format!(", {n} plans"),
     };
+    let slot = operation.pointer("/request/slot").is_some();
+    let what = text_at(operation, if slot { "/request/slot" } else { "/release" });
     output::clean(&format!(
-        "{kind} of {}: {state} (operation {id}{plans})",
-        text_at(operation, "/release")
+        "{kind} of {what}: {state} (operation {id}{plans})"
     ))
 }
 

@@ -278,3 +278,17 @@ fn capitalised(word: &str) -> String {
     });
     parts.collect()
 }
+
+#[test]
+fn every_example_is_run_by_a_test() {
+    let tests: String = files("tests")
+        .into_iter()
+        .filter(|file| file.ends_with(".rs") && !file.starts_with("tests/tidy/"))
+        .map(|file| read(&file))
+        .collect();
+    let idle: Vec<String> = files("examples")
+        .into_iter()
+        .filter(|file| file.ends_with(".sh") && !tests.contains(file))
+        .collect();
+    settle("examples that no test runs", &idle);
+}

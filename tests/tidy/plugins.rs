@@ -25,7 +25,7 @@ fn every_plugin_has_its_papers() {
 
 #[test]
 fn every_plugin_asks_for_what_was_agreed_and_says_why() {
-    let golden = read(ASKS);
+    let (golden, front) = (read(ASKS), read("README.md"));
     let mut complaints = Vec::new();
     for plugin in shipped() {
         let manifest = read(format!("plugins/{plugin}/plugin.toml"));
@@ -43,6 +43,9 @@ fn every_plugin_asks_for_what_was_agreed_and_says_why() {
                 "plugins/{plugin} asks for {names:?}, and {ASKS} says {agreed:?}"
             ));
         }
+        if on_first_page(&plugin, &front) != names {
+            complaints.push(format!("README.md says otherwise what {plugin} may do"));
+        }
         for (name, why) in asks {
             if why.trim_matches('"').len() < 10 {
                 complaints.push(format!(
@@ -57,6 +60,16 @@ fn every_plugin_asks_for_what_was_agreed_and_says_why() {
         }
     }
     settle("what plugins may do is pinned", &complaints);
+}
+
+/// The third column of a plugin's row.
+fn on_first_page<'a>(plugin: &str, front: &'a str) -> BTreeSet<&'a str> {
+    let head = format!("| [{plugin}](");
+    let row = front.lines().find(|line| line.starts_with(&head));
+    let cell = row
+        .and_then(|row| row.split('|').nth(3))
+        .unwrap_or_default();
+    cell.trim().trim_matches('`').split_whitespace().collect()
 }
 
 #[test]

@@ -5,26 +5,23 @@ use std::rc::Rc;
 use futures::future::join_all;
 use helm_functions::Environment;
 use optikon_plugin_sdk::{Error, ErrorCode, Requester, log};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     cluster,
     objects::{Kind, Object, check_owner, locate, parse, removal_order, runs},
     options::Options,
-    ready::Readiness,
     store::Store,
     world::{Target, World},
 };
 
-/// The first and the longest pause between two looks.
-const FIRST_PAUSE_MS: u64 = 100;
+/// The first and the longest pause between two looks where nothing tells of changes.
+pub(crate) const FIRST_PAUSE_MS: u64 = 100;
 const LONGEST_PAUSE_MS: u64 = 2_000;
 /// How long a kind may stay unknown after its definition was made; what is known is cached for 5 s.
 const DISCOVERY_MS: u64 = 15_000;
 /// Left of a call after a wait, to write down what failed.
 const RESERVE_MS: u64 = 3_000;
-/// How many objects a message names.
-const NAMED: usize = 5;
 
 /// A change under way.
 pub struct Flow<'a, C, W, T> {
@@ -45,9 +42,6 @@ impl<C, W, T> std::fmt::Debug for Flow<'_, C, W, T> {
             .finish_non_exhaustive()
     }
 }
-
-/// What a look at an object asks.
-pub(crate) type Rule = fn(&Value) -> Readiness;
 
 impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
     /// A change of the target's release.
@@ -249,87 +243,8 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
         self.world.now_ms().saturating_add(timeout)
     }
 
-    /// Looks at objects until a rule says that all are ready. One that will never be ends it at once.
-    pub(crate) async fn wait_until(
-        &self,
-        objects: &[Object],
-        rule: Rule,
-        phase: &str,
-    ) -> Result<(), Error> {
-        let deadline = self.deadline();
-        let mut open: Vec<(&Object, String)> = objects.iter().map(|o| (o, String::new())).collect();
-        let mut pause = FIRST_PAUSE_MS;
-        loop {
-            let looked = join_all(
-                open.iter()
-                    .map(|(object, _)| cluster::look(self.cluster, object)),
-            )
-            .await;
-            let mut waiting = Vec::new();
-            for ((object, _), present) in open.iter().zip(looked) {
-                match present {
-                    Ok(Some(present)) => match rule(&present) {
-                        Readiness::Ready => {}
-                        Readiness::Waiting(why) => waiting.push((*object, why)),
-                        Readiness::Failed(why) => {
-                            return Err(cluster::of(object, Error::unavailable(why))
-                                .with("reason", "not-ready"));
-                        }
-                    },
-                    Ok(None) => waiting.push((*object, "it is not there".to_owned())),
-                    // A server that restarts is back soon; one that is not is told apart by the deadline.
-                    Err(error) if is_passing(&error) => waiting.push((*object, error.message)),
-                    Err(error) => return Err(error),
-                }
-            }
-            open = waiting;
-            self.world
-                .report(phase, "", objects.len() - open.len(), objects.len());
-            if open.is_empty() {
-                return Ok(());
-            }
-            if !self.pause(&mut pause, deadline).await {
-                return Err(not_in_time(&open));
-            }
-        }
-    }
-
-    /// Looks at objects until none is there.
-    pub(crate) async fn wait_gone(&self, objects: &[Object]) -> Result<(), Error> {
-        let deadline = self.deadline();
-        let mut open: Vec<&Object> = objects.iter().collect();
-        let mut pause = FIRST_PAUSE_MS;
-        loop {
-            let looked = join_all(
-                open.iter()
-                    .map(|object| cluster::look(self.cluster, object)),
-            )
-            .await;
-            let mut left = Vec::new();
-            for (object, present) in open.iter().zip(looked) {
-                match present {
-                    Ok(None) => {}
-                    Ok(Some(_)) => left.push(*object),
-                    Err(error) if is_passing(&error) => left.push(*object),
-                    Err(error) => return Err(error),
-                }
-            }
-            open = left;
-            if open.is_empty() {
-                return Ok(());
-            }
-            if !self.pause(&mut pause, deadline).await {
-                let open: Vec<_> = open
-                    .iter()
-                    .map(|o| (*o, "it is still there".to_owned()))
-                    .collect();
-                return Err(not_in_time(&open));
-            }
-        }
-    }
-
     /// Sleeps, longer each time. False when there is no time left.
-    async fn pause(&self, pause: &mut u64, deadline: u64) -> bool {
+    pub(crate) async fn pause(&self, pause: &mut u64, deadline: u64) -> bool {
         let left = deadline.saturating_sub(self.world.now_ms());
         if left == 0 {
             return false;
@@ -408,23 +323,4 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
     pub(crate) fn operation(&self) -> Option<String> {
         self.world.operation()
     }
-}
-
-fn is_passing(error: &Error) -> bool {
-    matches!(
-        error.code,
-        ErrorCode::Unavailable | ErrorCode::Timeout | ErrorCode::TooMany
-    )
-}
-
-fn not_in_time(open: &[(&Object, String)]) -> Error {
-    let mut named: Vec<String> = open
-        .iter()
-        .take(NAMED)
-        .map(|(object, why)| format!("{}: {why}", object.title()))
-        .collect();
-    if open.len() > NAMED {
-        named.push(format!("and {} more", open.len() - NAMED));
-    }
-    Error::timeout(format!("not ready in time: {}", named.join("; "))).with("reason", "not-ready")
 }

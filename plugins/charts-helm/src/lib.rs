@@ -24,6 +24,7 @@ pub mod store;
 mod tests;
 mod undo;
 pub mod view;
+mod wait;
 pub mod world;
 
 use std::rc::Rc;

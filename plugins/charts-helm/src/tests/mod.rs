@@ -5,4 +5,5 @@ mod render;
 mod rules;
 mod sequences;
 mod server;
+mod wait;
 mod wire;

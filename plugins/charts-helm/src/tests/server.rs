@@ -5,13 +5,29 @@ use std::{
     collections::{BTreeMap, VecDeque},
 };
 
-use optikon_plugin_sdk::{Fault, Mapping, Method, Refusal, Request, Requester, Response};
+use optikon_plugin_sdk::{Fault, Lines, Mapping, Method, Refusal, Request, Requester, Response};
 use serde_json::{Map, Value, json};
 
 use crate::world::{Target, World};
 
 /// What a test changes about an object when it is written.
 pub(super) type Touch = Box<dyn Fn(&mut Value)>;
+
+/// What a watch says, line by line; `Err` is a refusal's status.
+pub(super) type Script = Result<Vec<Value>, u16>;
+
+/// The lines of one watch.
+#[derive(Debug)]
+pub(super) struct Told(Option<VecDeque<Value>>);
+
+impl Lines for Told {
+    async fn next(&mut self) -> Option<Result<Vec<u8>, Fault>> {
+        match &mut self.0 {
+            Some(lines) => Some(Ok(lines.pop_front()?.to_string().into_bytes())),
+            None => std::future::pending().await,
+        }
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Server {
@@ -23,6 +39,8 @@ pub(super) struct Server {
     /// After so many writes everything fails, as if the gateway had died.
     pub(super) writes_left: Cell<Option<usize>>,
     pub(super) touch: RefCell<Option<Touch>>,
+    /// What the next watches say, each to its end; one without a script stays open and silent.
+    pub(super) watches: RefCell<VecDeque<Script>>,
     version: Cell<u64>,
 }
 
@@ -66,9 +84,9 @@ impl Server {
     /// The requests that change something, as `PATCH …/configmaps/a`; Secrets of releases left out.
     pub(super) fn writes(&self) -> Vec<String> {
         let asked = self.asked.borrow();
-        let writes = asked
-            .iter()
-            .filter(|a| !a.starts_with("GET") && !a.contains("/secrets"));
+        let writes = asked.iter().filter(|a| {
+            !a.starts_with("GET") && !a.starts_with("WATCH") && !a.contains("/secrets")
+        });
         writes.cloned().collect()
     }
 
@@ -179,7 +197,7 @@ impl Server {
 }
 
 impl Requester for Server {
-    type Lines = VecDeque<Result<Vec<u8>, Fault>>;
+    type Lines = Told;
 
     async fn request(&self, request: Request) -> Result<Response, Fault> {
         let is_dry = request
@@ -230,8 +248,24 @@ impl Requester for Server {
         self.write(&request, is_dry)
     }
 
-    async fn lines(&self, _: Request) -> Result<Self::Lines, Refusal> {
-        Ok(VecDeque::new())
+    async fn lines(&self, request: Request) -> Result<Self::Lines, Refusal> {
+        let query: Vec<String> = request
+            .query
+            .iter()
+            .filter(|(key, _)| key != "allowWatchBookmarks" && key != "watch")
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        self.asked
+            .borrow_mut()
+            .push(format!("WATCH {}?{}", request.path, query.join("&")));
+        match self.watches.borrow_mut().pop_front() {
+            None => Ok(Told(None)),
+            Some(Ok(lines)) => Ok(Told(Some(lines.into()))),
+            Some(Err(code)) => match status(code, "refused by the test") {
+                Ok(response) => Err(Refusal::Refused(response)),
+                Err(fault) => Err(Refusal::Fault(fault)),
+            },
+        }
     }
 
     async fn mapping(
@@ -246,6 +280,7 @@ impl Requester for Server {
             "Deployment" => ("deployments", true),
             "Job" => ("jobs", true),
             "Pod" => ("pods", true),
+            "Widget" => ("widgets", true),
             "Namespace" => ("namespaces", false),
             "CustomResourceDefinition" => ("customresourcedefinitions", false),
             _ => return Ok(None),

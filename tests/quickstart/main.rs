@@ -6,6 +6,8 @@
     reason = "tests"
 )]
 
+mod releases;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -73,14 +75,15 @@ impl Demo {
         Ok(demo)
     }
 
+    /// Runs a program to its end, whatever that is: its exit code, and what it wrote.
+    async fn run_any(&self, program: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+        let output = self.output(program, arguments).await?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.code(), String::from_utf8(said)?))
+    }
+
     async fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .envs(&self.exports)
-            .current_dir(&Folders::here().root)
-            .stdin(Stdio::null());
-        let output = tokio::task::spawn_blocking(move || command.output()).await??;
+        let output = self.output(program, arguments).await?;
         if !output.status.success() {
             bail!(
                 "{program}: {}: {}{}",
@@ -91,6 +94,32 @@ impl Demo {
         }
         Ok(String::from_utf8(output.stdout)?)
     }
+
+    async fn output(&self, program: &str, arguments: &[&str]) -> Result<std::process::Output> {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .envs(&self.exports)
+            .current_dir(&Folders::here().root)
+            .stdin(Stdio::null());
+        let output = tokio::task::spawn_blocking(move || command.output()).await?;
+        output.with_context(|| format!("run {program}"))
+    }
+}
+
+/// The rows of the table that a command printed, by words.
+fn rows(said: &str, command: &str) -> Vec<Vec<String>> {
+    let table = answer(said, command).lines();
+    let table = table.skip_while(|line| !line.contains("CLUSTER")).skip(1);
+    let table = table.take_while(|row| !row.trim().is_empty());
+    table
+        .map(|row| row.split_whitespace().map(str::to_owned).collect())
+        .collect()
+}
+
+/// One column of them.
+fn column(rows: &[Vec<String>], place: usize) -> Vec<&str> {
+    rows.iter().map(|row| row[place].as_str()).collect()
 }
 
 /// What follows a command in the script's output, up to the next.
@@ -103,38 +132,11 @@ fn answer<'a>(said: &'a str, command: &str) -> &'a str {
     body.split("\n$ ").next().unwrap()
 }
 
-/// The steps with a release say what the first page shows of them.
-fn assert_releases(said: &str) {
-    let first = |command: &str| -> Vec<Vec<String>> {
-        let rows = answer(said, command).lines().skip(1);
-        let rows = rows.take_while(|row| !row.trim().is_empty());
-        rows.map(|row| row.split_whitespace().map(str::to_owned).collect())
-            .collect()
-    };
-    let both = |rows: Vec<Vec<String>>, place: usize| -> Vec<String> {
-        rows.iter().map(|row| row[place].clone()).collect()
-    };
-    let made = answer(said, "optikon chart install hello");
-    assert!(made.contains("install of hello: succeeded"), "{made}");
-    let listed = first("optikon chart list");
-    assert_eq!(both(listed.clone(), 2), ["edge-1", "edge-2"], "{said}");
-    assert!(listed.iter().all(|row| row[4] == "deployed"), "{said}");
-    let changed = answer(said, "optikon chart upgrade hello");
-    assert!(changed.contains("upgrade of hello: succeeded"), "{changed}");
-    assert_eq!(
-        both(first("optikon chart history hello"), 1),
-        ["2", "1"],
-        "{said}"
-    );
-    let notes = answer(said, "optikon chart get hello notes");
-    assert_eq!(notes.trim(), "3 pods say hello.");
-    let gone = answer(said, "optikon chart delete hello");
-    assert!(gone.contains("uninstall of hello: succeeded"), "{gone}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commands_of_the_first_page_work_as_shown() -> Result<()> {
     let mut demo = Demo::start().await?;
+    releases::roll_out(&demo).await?;
+    releases::live_beside_helm(&demo).await?;
     let script = "examples/quickstart/quickstart.sh";
     let said = demo.run(script, &[&demo.kubeconfigs[0]]).await?;
 
@@ -198,7 +200,7 @@ async fn the_commands_of_the_first_page_work_as_shown() -> Result<()> {
             "the member's token came back"
         );
     }
-    assert_releases(&said);
+    releases::assert_first_steps(&said);
     demo.process.signal(Signal::INT)?;
     let ended = demo.process.ended(Duration::from_secs(60)).await?;
     assert!(ended.success(), "the demo ended with {ended}");

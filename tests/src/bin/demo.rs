@@ -145,10 +145,13 @@ fn explain(
     say!();
     say!("In another terminal:");
     say!();
+    let helm = Testbed::helm()?;
+    let helm = helm.parent().context("helm lies in no folder")?;
     say!(
-        "export PATH=\"{}:{}:$PATH\"",
+        "export PATH=\"{}:{}:{}:$PATH\"",
         bin.display(),
-        testbed.programs().display()
+        testbed.programs().display(),
+        helm.display()
     );
     say!("export OPTIKON_SERVER={}", gateway.url()?);
     say!(

@@ -90,6 +90,7 @@ pub(crate) async fn metrics(State(gateway): State<Gateway>) -> Response {
         slots: gateway.plugins.metrics(),
         looks: gateway.clusters.looks_took(),
         targets: gateway.charts.targets(),
+        journaled: gateway.charts.journaled(),
         ..Scrape::default()
     });
     let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -35,6 +35,8 @@ pub(crate) struct Scrape {
     pub(crate) looks: LookSeries,
     /// Targets of operations.
     pub(crate) targets: TargetCounts,
+    /// Rows of operations until they were durable.
+    pub(crate) journaled: Durations,
     /// Open watches of clients.
     pub(crate) watches: u64,
 }
@@ -206,6 +208,12 @@ impl Collector for Scraped {
         )?;
         put(
             to,
+            "optikon_operation_journal_seconds",
+            "Time that a cluster's begin or end waited until it was durable",
+            &Histograms(vec![(Labels::<'_, 0>::default(), &scrape.journaled)]),
+        )?;
+        put(
+            to,
             "optikon_registry_age_seconds",
             "Time since the registry was last heard",
             &ConstGauge::new(scrape.registry_age.as_secs_f64()),
@@ -244,7 +252,8 @@ mod tests {
                     seconds: took.clone(),
                 }],
             }],
-            looks: [((Depth::Nodes, Verdict::NotReady), took)].into(),
+            looks: [((Depth::Nodes, Verdict::NotReady), took.clone())].into(),
+            journaled: took,
             targets: [(TargetState::RolledBack, 2)].into(),
             ..Scrape::default()
         };
@@ -258,6 +267,7 @@ mod tests {
             "optikon_probe_seconds_count{depth=\"nodes\",verdict=\"not-ready\"} 1",
             "optikon_plugin_memory_bytes{slot=\"registry\"} 65536",
             "optikon_operation_targets{state=\"rolled-back\"} 2",
+            "optikon_operation_journal_seconds_count 1",
             "optikon_registry_age_seconds 1.5",
             "optikon_watches 0",
             "# EOF",

@@ -1,6 +1,7 @@
 //! The benchmarks, a module each. Every one prints ratios from one run as a table and writes its figures to
 //! `target/bench/<name>.json`, because absolute times of a shared machine compare with nothing.
 
+mod charts;
 mod gateway;
 mod registry;
 mod render;
@@ -29,6 +30,7 @@ pub struct Bench {
 
 /// All benchmarks.
 pub const ALL: &[Bench] = &[
+    charts::BENCH,
     registry::BENCH,
     render::BENCH,
     start::BENCH,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{ChartFlows, Inner, Live, journal::read};
 use crate::{
@@ -188,7 +188,10 @@ impl Inner {
         };
         live.feed
             .push(&live.id, self.world.now_ms(), "target", details);
-        live.feed.flush(self).await
+        let begun = Instant::now();
+        let written = live.feed.flush(self).await;
+        super::lock(&self.journaled).record(begun.elapsed());
+        written
     }
 
     /// Backends' reports, as events of their operations.

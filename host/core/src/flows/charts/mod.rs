@@ -35,7 +35,7 @@ use super::clusters::Clusters;
 use crate::{
     error::{Error, Result},
     ports::{Archives, Charts, Documents, Fetcher, Progress, ProgressSink, Vault, World},
-    words::{Operation, OperationId, SlotName, TargetState},
+    words::{Durations, Operation, OperationId, SlotName, TargetState},
 };
 
 use events::Feed;
@@ -72,6 +72,8 @@ struct Inner {
     live: Mutex<HashMap<OperationId, Live>>,
     /// Targets of operations that are over.
     ended: Mutex<TargetCounts>,
+    /// How long rows of operations waited until they were durable.
+    journaled: Mutex<Durations>,
     /// Woken when an operation is to be run.
     work: Notify,
     queue: Mutex<Vec<OperationId>>,
@@ -130,6 +132,7 @@ impl ChartFlows {
                 provenance: OnceLock::new(),
                 live: Mutex::default(),
                 ended: Mutex::default(),
+                journaled: Mutex::default(),
                 work: Notify::new(),
                 queue: Mutex::default(),
                 claimed: Mutex::default(),
@@ -146,6 +149,11 @@ impl ChartFlows {
         if self.inner.provenance.set(provenance).is_err() {
             tracing::warn!("a second keyring was given; the first one counts");
         }
+    }
+
+    /// How long rows of operations, their begins and ends, waited until they were durable, since the start.
+    pub fn journaled(&self) -> Durations {
+        lock(&self.inner.journaled).clone()
     }
 
     /// Targets by state, of the operations under way and of those that ended since the start.

@@ -3,6 +3,7 @@
 mod args;
 mod cli;
 mod config;
+mod keyring;
 mod serve;
 mod telemetry;
 mod world;

@@ -3,7 +3,10 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -18,6 +21,8 @@ const QUOTA_BYTES: u64 = 1 << 30;
 #[derive(Debug, Clone)]
 pub struct ArchiveFolder {
     folder: PathBuf,
+    /// One is kept at a time, so that two cannot both be the last that fits.
+    turn: Arc<Mutex<()>>,
 }
 
 impl ArchiveFolder {
@@ -39,7 +44,10 @@ impl ArchiveFolder {
                 fs::remove_file(path)?;
             }
         }
-        Ok(Self { folder })
+        Ok(Self {
+            folder,
+            turn: Arc::default(),
+        })
     }
 
     /// The file of a digest; a text that is no digest has none.
@@ -107,6 +115,7 @@ impl Archives for ArchiveFolder {
         blocking(move || {
             let digest = sha256(&bytes);
             let file = this.file(&digest)?;
+            let _turn = this.turn.lock().unwrap_or_else(PoisonError::into_inner);
             if file.exists() {
                 return Ok(digest);
             }
@@ -159,6 +168,31 @@ mod tests {
         for digest in futures::future::join_all(kept).await {
             assert_eq!(archives.fetch(&digest.unwrap()).await.unwrap(), bytes);
         }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_refused_until_something_is_erased() {
+        let dir = tempfile::tempdir().unwrap();
+        let archives = ArchiveFolder::open(dir.path()).unwrap();
+        // A file that takes no place on the disk.
+        let large = dir.path().join("archives").join("a".repeat(64));
+        let file = fs::File::create(&large).unwrap();
+        file.set_len(QUOTA_BYTES - 10).unwrap();
+        let both = [b"12345678", b"87654321"].map(|b| archives.keep(Bytes::from_static(b)));
+        let kept = futures::future::join_all(both).await;
+        let refused: Vec<_> = kept.iter().filter_map(|k| k.as_ref().err()).collect();
+        assert_eq!(refused.len(), 1, "only one of the two fits: {kept:?}");
+        assert!(refused[0].to_string().contains("delete some"), "{kept:?}");
+        let digest = format!("sha256:{}", "a".repeat(64));
+        archives.drop_archive(&digest).await.unwrap();
+        archives
+            .keep(Bytes::from_static(b"87654321"))
+            .await
+            .unwrap();
+        archives
+            .keep(Bytes::from_static(b"12345678"))
+            .await
+            .unwrap();
     }
 
     #[tokio::test]

@@ -39,6 +39,9 @@ enum Command {
     Add {
         /// The folder or file.
         chart: String,
+        /// Sends the signature beside the file (FILE.prov) along, for the gateway to verify.
+        #[arg(long)]
+        verify: bool,
     },
     /// Shows every archive that the gateway keeps.
     #[command(visible_alias = "ls")]
@@ -65,11 +68,8 @@ pub(crate) async fn run(args: ArchiveArgs) -> Result<ExitCode> {
     let client = Client::new(&args.gateway)?;
     let format = args.output.output;
     match args.command {
-        Command::Add { chart } => {
-            let bytes = tokio::task::spawn_blocking(move || source::archive(&chart)).await??;
-            let kept = client
-                .upload("/archives", bytes, "application/gzip")
-                .await?;
+        Command::Add { chart, verify } => {
+            let kept = source::keep(&client, &chart, verify).await?;
             match format {
                 Format::Json | Format::Yaml => output::document(&kept, format)?,
                 _ => say(text_at(&kept, "/digest")),
@@ -111,10 +111,11 @@ fn show(answer: &Value, items: &[Value], format: Format, nothing: &str) -> Resul
                     text_at(archive, "/sizeBytes"),
                     text_at(archive, "/created"),
                     text_at(archive, "/createdBy"),
+                    text_at(archive, "/signedBy"),
                 ]
             });
             let header = [
-                "DIGEST", "CHART", "VERSION", "APP", "BYTES", "CREATED", "BY",
+                "DIGEST", "CHART", "VERSION", "APP", "BYTES", "CREATED", "BY", "SIGNED",
             ];
             table(&header, rows.collect());
         }

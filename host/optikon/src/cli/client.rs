@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use futures::StreamExt;
 use optikon_core::words::Secret;
@@ -178,6 +178,30 @@ impl Client {
         let body = Some((bytes, kind));
         let response = self.open(Method::POST, path, &[], body, &[]).await?;
         self.json(response).await
+    }
+
+    /// The same in parts, as `multipart/form-data`.
+    pub(crate) async fn upload_parts(
+        &self,
+        path: &str,
+        parts: &[(&str, Vec<u8>)],
+    ) -> Result<Value> {
+        // Nothing in a part can be this.
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|e| anyhow!("no random bytes: {e}"))?;
+        let boundary = format!("optikon-{:032x}", u128::from_ne_bytes(random));
+        let mut body = Vec::new();
+        for (name, bytes) in parts {
+            let head = format!(
+                "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{name}\"\r\n\r\n"
+            );
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(bytes);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+        let kind = format!("multipart/form-data; boundary={boundary}");
+        self.upload(path, body, &kind).await
     }
 
     async fn json(&self, response: Response) -> Result<Value> {

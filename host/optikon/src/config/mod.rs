@@ -36,6 +36,19 @@ pub(crate) struct Config {
     pub(crate) upstreams: BTreeMap<String, Upstream>,
     /// The original API without a token, on a listener of its own.
     pub(crate) v0: V0,
+    /// Which charts are taken.
+    pub(crate) charts: Charts,
+}
+
+/// `[charts]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Charts {
+    /// OpenPGP public keys, as `gpg --export` writes them, armoured or not; read at the start. A `.prov` that comes with a
+    /// chart must be signed by one of them. Absent = no chart's signature is looked at.
+    pub(crate) keyring: Option<PathBuf>,
+    /// Whether a chart without a signature is refused. Default false; needs `keyring`.
+    pub(crate) require_provenance: bool,
 }
 
 /// `[v0]`.

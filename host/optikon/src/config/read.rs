@@ -14,12 +14,14 @@ use optikon_core::{
 };
 
 use super::Config;
+use crate::keyring::Keys;
 
 /// Tables of the file. Only `OPTIKON_<TABLE>__<KEY>` is configuration: an orchestrator sets variables
 /// of its own for a service of this name (`OPTIKON_PORT`, `OPTIKON_SERVICE_HOST`), and the clients
 /// have theirs (`OPTIKON_SERVER`, `OPTIKON_TOKEN_FILE`).
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 10] = [
     "central",
+    "charts",
     "server",
     "plugins",
     "outbound",
@@ -216,6 +218,18 @@ fn check(config: &Config, problem: &mut dyn FnMut(&str, String)) {
     }
     if !(0.0..=1.0).contains(&telemetry.sample_ratio) {
         problem("telemetry.sample_ratio", "must be from 0 to 1".into());
+    }
+    match &config.charts.keyring {
+        Some(file) => {
+            if let Err(message) = Keys::read(file) {
+                problem("charts.keyring", message);
+            }
+        }
+        None if config.charts.require_provenance => problem(
+            "charts.require_provenance",
+            "needs charts.keyring: nobody's signature would count".into(),
+        ),
+        None => {}
     }
     if config.plugins.total_memory_bytes < 64 << 20 {
         problem(

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use optikon_api::{Gateway, Metrics, Version};
 use optikon_core::{
     flows::{
-        charts::{Auto, ChartFlows},
+        charts::{Auto, ChartFlows, Provenance},
         clusters::Clusters,
         custody::Custody,
         feed,
@@ -32,6 +32,7 @@ use super::{access, checks::Checks, peers::Configured, secrets::BesideTheRegistr
 use crate::{
     args::ServeArgs,
     config::{Config, Managed, Slot},
+    keyring::Keys,
     world::World,
 };
 
@@ -162,6 +163,13 @@ pub(crate) async fn join(
         store.clone(),
         world.clone(),
     );
+    if let Some(file) = &config.charts.keyring {
+        let keys = Keys::read(file).map_err(|why| anyhow::anyhow!("charts.keyring: {why}"))?;
+        charts.set_provenance(Provenance {
+            keyring: Arc::new(keys),
+            is_required: config.charts.require_provenance,
+        });
+    }
     engine.set_progress(Arc::new(charts.clone()));
     let (swapped_sender, swapped) = watch::channel(0);
     let swaps = Swaps::new(SwapsDeps {

@@ -92,6 +92,9 @@ pub(super) struct ApplyFlags {
     /// The chart's version, in a repository or registry. Default: the newest.
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
+    /// Sends the signature beside the archive (CHART.prov) along, for the gateway to verify.
+    #[arg(long)]
+    verify: bool,
     /// Creates the release's namespace.
     #[arg(long)]
     create_namespace: bool,
@@ -295,7 +298,8 @@ async fn body(
     let strategy = apply.order.strategy()?;
     let overrides = overrides(&apply.overrides)?;
     let values = apply.values.clone().merged()?;
-    let chart = source::resolve(client, &apply.chart, apply.version.as_deref()).await?;
+    let version = apply.version.as_deref();
+    let chart = source::resolve(client, &apply.chart, version, apply.verify).await?;
     let mut body = json!({
         "chart": chart,
         "release": { "name": common.release, "namespace": common.namespace },

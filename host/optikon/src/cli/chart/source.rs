@@ -91,8 +91,35 @@ fn folder(
     Ok(())
 }
 
+/// Keeps a folder or an archive of this machine at the gateway; its record there. With `verify` the signature beside it
+/// goes along, and is checked by the gateway.
+pub(in crate::cli) async fn keep(client: &Client, chart: &str, verify: bool) -> Result<Value> {
+    let name = chart.to_owned();
+    let read = move || {
+        anyhow::Ok((
+            archive(&name)?,
+            verify.then(|| signature(&name)).transpose()?,
+        ))
+    };
+    let (bytes, signature) = tokio::task::spawn_blocking(read).await??;
+    let Some(signature) = signature else {
+        return client.upload("/archives", bytes, "application/gzip").await;
+    };
+    let parts = [("chart", bytes), ("prov", signature)];
+    client.upload_parts("/archives", &parts).await
+}
+
+/// What `helm package --sign` wrote beside an archive.
+fn signature(chart: &str) -> Result<Vec<u8>> {
+    if Path::new(chart).is_dir() {
+        bail!("{chart} is a folder; only an archive can be signed (helm package --sign)");
+    }
+    let beside = format!("{chart}.prov");
+    fs::read(&beside).with_context(|| format!("there is no signature to verify: read {beside}"))
+}
+
 /// A folder or an archive of this machine as the bytes of an archive.
-pub(in crate::cli) fn archive(chart: &str) -> Result<Vec<u8>> {
+fn archive(chart: &str) -> Result<Vec<u8>> {
     let bytes = match read(chart)? {
         ChartSource::Archive(_, bytes) => bytes,
         ChartSource::Folder(files) => {
@@ -132,7 +159,17 @@ fn pack(files: Vec<File>) -> Result<Vec<u8>> {
 }
 
 /// The member `chart` of a request. What lies on this machine is uploaded first.
-pub(super) async fn resolve(client: &Client, chart: &str, version: Option<&str>) -> Result<Value> {
+pub(super) async fn resolve(
+    client: &Client,
+    chart: &str,
+    version: Option<&str>,
+    verify: bool,
+) -> Result<Value> {
+    if verify && !fs::exists(chart).unwrap_or(false) {
+        bail!(
+            "--verify is for an archive of this machine; what the gateway fetches it verifies itself, when it has a keyring"
+        );
+    }
     let with_version = |mut source: Value| {
         if let (Some(version), Some(map)) = (version, source.as_object_mut()) {
             map.insert("version".into(), version.into());
@@ -152,11 +189,7 @@ pub(super) async fn resolve(client: &Client, chart: &str, version: Option<&str>)
     }
     if fs::exists(chart).unwrap_or(false) {
         refuse_version(chart, version)?;
-        let name = chart.to_owned();
-        let bytes = tokio::task::spawn_blocking(move || archive(&name)).await??;
-        let kept = client
-            .upload("/archives", bytes, "application/gzip")
-            .await?;
+        let kept = keep(client, chart, verify).await?;
         return Ok(json!({ "digest": text_at(&kept, "/digest") }));
     }
     match chart.split_once('/') {

@@ -14,10 +14,14 @@
 
 mod bed;
 mod crash;
+mod cuts;
 mod fleet;
 mod interop;
 mod looks;
 mod one;
+mod provenance;
 mod records;
+mod refusals;
 mod sample;
+mod servers;
 mod steps;

@@ -44,6 +44,8 @@ pub(crate) struct Client {
     pub(crate) discovery: Discovery,
     permits: Arc<Semaphore>,
     tunnels: Arc<Semaphore>,
+    /// Streams of lines last long: they may have half of the places, so that requests have the others.
+    streams: Arc<Semaphore>,
     budget: Budget,
     background: Budget,
     setup: OnceCell<Setup>,
@@ -93,6 +95,7 @@ impl Client {
             discovery: Discovery::new(Duration::from_secs(config.discovery_seconds)),
             permits: Arc::new(Semaphore::new(config.requests_in_flight)),
             tunnels: Arc::new(Semaphore::new(config.tunnels_in_flight)),
+            streams: Arc::new(Semaphore::new((config.requests_in_flight / 2).max(1))),
             budget: Budget::new(config.requests_per_second, config.requests_burst),
             background: Budget::new(
                 config.background_requests_per_second,
@@ -130,6 +133,17 @@ impl Client {
         self.budget.turn().await;
         let tunnels = self.tunnels.clone();
         tunnels.acquire_owned().await.map_err(|_| forgotten())
+    }
+
+    /// A place among the member's streams of lines. Nobody waits for one: they are held for minutes, and whoever watches
+    /// can look instead.
+    pub(crate) fn stream_place(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        self.streams.clone().try_acquire_owned().map_err(|_| {
+            fault(
+                FaultReason::Timeout,
+                "as many streams as this member may have are open; look again later",
+            )
+        })
     }
 
     pub(crate) async fn setup(&self) -> Result<&Setup, Fault> {

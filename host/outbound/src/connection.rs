@@ -190,6 +190,7 @@ impl MemberConnection {
         sent: Sent,
         clock: &Clock,
         deadline: Option<Instant>,
+        place: OwnedSemaphorePermit,
     ) -> Result<Result<LineStream, Response>, Fault> {
         if !sent.response.status().is_success() {
             return Ok(Err(self.read(sent, clock).await?));
@@ -213,6 +214,7 @@ impl MemberConnection {
             lease,
             echo,
             _permit: permit,
+            _place: place,
         };
         Ok(Ok(lines(reader, config.line_bytes, held)))
     }
@@ -249,6 +251,7 @@ struct Holding {
     lease: Lease,
     echo: EchoCheck,
     _permit: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Held for Holding {
@@ -278,8 +281,10 @@ impl Connection for MemberConnection {
 
     async fn lines(&self, request: Request) -> Result<LineStream, Refusal> {
         let deadline = request.timeout.map(|timeout| Instant::now() + timeout);
-        let finish =
-            |sent, clock: Arc<Clock>| async move { self.open_lines(sent, &clock, deadline).await };
+        let place = self.client.stream_place().map_err(Refusal::Fault)?;
+        let finish = |sent, clock: Arc<Clock>| async move {
+            self.open_lines(sent, &clock, deadline, place).await
+        };
         match self.exchange(&request, true, finish).await {
             Ok(Ok(lines)) => Ok(lines),
             Ok(Err(response)) => Err(Refusal::Refused(response)),

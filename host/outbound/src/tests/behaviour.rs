@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use optikon_core::{
     ports::Outbound as _,
-    words::{Credential, FaultReason, Method, Request, Rules, Secret, Writes},
+    words::{Credential, FaultReason, Method, Refusal, Request, Rules, Secret, Writes},
 };
 use tokio::sync::{Barrier, Notify};
 
@@ -282,6 +282,40 @@ async fn a_dropped_request_is_cancelled_and_frees_its_place() {
         assert_eq!(waiting.await.unwrap().body, "hello");
         cancelled.notified().await;
     }
+}
+
+#[tokio::test]
+async fn streams_leave_places_for_requests() {
+    let ca = Ca::new();
+    let server = Server::http(Tls::new(ca.server()), |request| {
+        Box::pin(async move {
+            if request.uri().path() == "/version" {
+                return ok("hello");
+            }
+            let frames = stream::pending();
+            Response::new(BodyExt::boxed(StreamBody::new(frames)))
+        })
+    })
+    .await;
+    let mut config = config();
+    config.requests_in_flight = 4;
+    let connection = outbound(config).connect(&member(&ca, &[server.url()]), Rules::Prober, true);
+    let open = || connection.lines(Request::get("/livez"));
+    let (first, _second) = (open().await.ok().unwrap(), open().await.ok().unwrap());
+    match open().await.err().unwrap() {
+        Refusal::Fault(fault) => assert!(fault.message.contains("look again"), "{fault}"),
+        Refusal::Refused(answer) => panic!("{answer:?}"),
+    }
+    let both = futures::join!(
+        connection.request(Request::get("/version")),
+        connection.request(Request::get("/version"))
+    );
+    assert_eq!(
+        (both.0.unwrap().body, both.1.unwrap().body),
+        ("hello".into(), "hello".into())
+    );
+    drop(first);
+    assert!(open().await.is_ok());
 }
 
 #[tokio::test]

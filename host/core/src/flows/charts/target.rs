@@ -175,12 +175,16 @@ impl Course<'_> {
         loop {
             let problem = match self.attempt(entry, deed, row, &has_written).await {
                 Ok(outcome) => {
-                    let state = if outcome.is_changed {
+                    // What is gone after a crash was removed before it: that left nothing to recognise it by.
+                    let was_removed = was_begun && deed.kind == OperationKind::Uninstall;
+                    let state = if outcome.is_changed || was_removed {
                         TargetState::Succeeded
                     } else {
                         TargetState::Unchanged
                     };
-                    return (state, None, Some(outcome.release.revision));
+                    // Of what is not there, there is none.
+                    let revision = Some(outcome.release.revision).filter(|r| *r > 0);
+                    return (state, None, revision);
                 }
                 Err(problem) => problem,
             };

@@ -256,6 +256,16 @@ impl<'a, C: Requester, W: World, T: Target + 'static> Flow<'a, C, W, T> {
         true
     }
 
+    /// Whether the release's namespace is there. Who may not look is told that it is.
+    pub(crate) async fn has_namespace(&self) -> Result<bool, Error> {
+        let path = format!("/api/v1/namespaces/{}", self.namespace);
+        match optikon_plugin_sdk::api::Api(self.cluster).get(&path).await {
+            Err(error) if error.code == ErrorCode::NotFound => Ok(false),
+            Err(error) if error.code != ErrorCode::Denied => Err(error),
+            _ => Ok(true),
+        }
+    }
+
     /// Creates the release's namespace, with the label that Helm gives it.
     pub(crate) async fn create_namespace(&self) -> Result<(), Error> {
         let object = json!({

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use futures::future::join;
 use helm_chart::{floats, merge_maps};
 use optikon_plugin_sdk::{Error, Requester, charts::Outcome};
 use serde_json::{Map, Value};
@@ -36,7 +37,7 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
     /// # Errors
     /// `already-exists` when the name is in use.
     pub async fn install(&self, plan: Plan) -> Result<Outcome, Error> {
-        let entries = self.store().revisions(&self.name).await?;
+        let (entries, is_fresh) = self.look_around().await?;
         match self.own(&entries, None).await? {
             Own::Ended(stored) => return self.again(stored, &entries).await,
             Own::Open(stored) => return self.go_on(stored, &plan, &entries).await,
@@ -54,11 +55,23 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
                 )));
             }
         }
-        self.first(plan, &entries).await
+        self.first(plan, &entries, is_fresh).await
+    }
+
+    /// The release's revisions; and whether its namespace is one that is not there and will be made, so that nothing can
+    /// be in it.
+    async fn look_around(&self) -> Result<(Vec<Entry>, bool), Error> {
+        let store = self.store();
+        let revisions = store.revisions(&self.name);
+        if !self.options.create_namespace {
+            return Ok((revisions.await?, false));
+        }
+        let (entries, has_namespace) = join(revisions, self.has_namespace()).await;
+        Ok((entries?, !has_namespace?))
     }
 
     /// A first revision, or one over what an uninstall or a failed install left behind.
-    async fn first(&self, plan: Plan, entries: &[Entry]) -> Result<Outcome, Error> {
+    async fn first(&self, plan: Plan, entries: &[Entry], is_fresh: bool) -> Result<Outcome, Error> {
         let has_new_kinds = !self.options.skip_crds && self.create_definitions(&plan.crds).await?;
         let version = entries
             .first()
@@ -69,7 +82,10 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
         } else {
             self.objects(&plan.manifest).await?
         };
-        self.check_ownership(&objects.iter().collect::<Vec<_>>(), "install")
+        let may_be_there = objects
+            .iter()
+            .filter(|o| !is_fresh || o.namespace.as_ref() != Some(&self.namespace));
+        self.check_ownership(&may_be_there.collect::<Vec<_>>(), "install")
             .await?;
         if self.options.create_namespace {
             self.create_namespace().await?;
@@ -108,7 +124,8 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
                 .first()
                 .is_none_or(|last| last.status == "uninstalled")
         {
-            return self.first(plan, &entries).await;
+            let is_fresh = self.options.create_namespace && !self.has_namespace().await?;
+            return self.first(plan, &entries, is_fresh).await;
         }
         self.clear_pending(&mut entries).await?;
         let draft = self.draft(plan, &entries).await?;

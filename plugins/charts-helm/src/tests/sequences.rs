@@ -133,6 +133,32 @@ fn objects_of_others_are_left_alone() {
 }
 
 #[test]
+fn in_a_namespace_that_is_made_nothing_has_to_be_looked_for() {
+    let asked = |bed: &Bed| {
+        let asked = bed.server.asked.borrow();
+        let looks = asked
+            .iter()
+            .filter(|a| a.starts_with(&format!("GET {MAPS}/")));
+        looks.count()
+    };
+    let options = json!({"createNamespace": true});
+    let bed = Bed::default();
+    bed.install(&[A, B], &options).unwrap();
+    assert_eq!(asked(&bed), 0);
+
+    let bed = Bed::default();
+    bed.server.put(
+        "/api/v1/namespaces/demo",
+        json!({"metadata": {"name": "demo"}}),
+    );
+    bed.server
+        .put(&format!("{MAPS}/a"), json!({"metadata": {"name": "a"}}));
+    let error = bed.install(&[A, B], &options).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Conflict, "it is another's");
+    assert_eq!(bed.statuses(), [] as [&str; 0]);
+}
+
+#[test]
 fn what_says_that_it_stays_stays() {
     let bed = Bed::default();
     bed.install(&[A, KEPT], &json!({})).unwrap();

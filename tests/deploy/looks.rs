@@ -105,6 +105,81 @@ async fn a_preview_says_what_would_change_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_and_an_uninstall_can_be_previewed() {
+    let bed = bed().await;
+    let digest = upload(&bed.gateway, web("1.0.0")).await.unwrap();
+    let first = json!({"values": {"extra": true, "kept": true}});
+    only(&bed.install(&digest, "back", first).await, "succeeded");
+    let second = json!({"values": {"message": "new", "kept": true}});
+    only(&bed.upgrade(&digest, "back", second).await, "succeeded");
+
+    let body = json!({"namespace": "back", "targets": {"names": ["full"]}, "dryRun": "server"});
+    let path = "/charts/back/rollback";
+    let back = preview(bed, Method::POST, path, &body).await;
+    assert_eq!(back["items"][0]["action"], "rollback", "{back:#}");
+    let settings = change_of(&back, "objects", "back-settings");
+    assert_eq!(
+        settings["patch"],
+        json!([{"path": "/data/message", "old": "new", "new": "hello"}])
+    );
+    assert_eq!(change_of(&back, "objects", "back-extra")["what"], "created");
+    let missing = merged(body.clone(), json!({"toRevision": 9}));
+    let missing = preview(bed, Method::POST, path, &missing).await;
+    assert_eq!(missing["errors"][0]["reason"], "NotFound", "{missing:#}");
+
+    let gone = "/charts/back?namespace=back&clusters=full&dryRun=server";
+    let gone = preview(bed, Method::DELETE, gone, &Value::Null).await;
+    for (name, what) in [
+        ("back-settings", "deleted"),
+        ("back-login", "deleted"),
+        ("back-kept", "kept"),
+    ] {
+        assert_eq!(change_of(&gone, "objects", name)["what"], what, "{gone:#}");
+    }
+    let said = [
+        "chart",
+        "delete",
+        "back",
+        "--clusters",
+        "full",
+        "-n",
+        "back",
+        "--dry-run",
+    ];
+    let said = bed.gateway.run_ok(&said).await.unwrap();
+    assert!(
+        said.contains("deleted") && said.contains("back-settings"),
+        "{said}"
+    );
+    let said = [
+        "chart",
+        "rollback",
+        "back",
+        "--clusters",
+        "full",
+        "-n",
+        "back",
+        "--dry-run",
+    ];
+    let said = bed.gateway.run_ok(&said).await.unwrap();
+    assert!(said.contains("/data/message"), "{said}");
+
+    let client = bed.gateway.client().unwrap();
+    for body in [
+        json!({"namespace": "back", "targets": {"names": ["full"]}, "dryRun": "render"}),
+        json!({"namespace": "back", "targets": {"names": ["full"]}, "dryRun": "perhaps"}),
+    ] {
+        let reply = client.json(Method::POST, path, &body).await.unwrap();
+        assert_eq!(reply.status, 422, "{}", reply.text);
+    }
+    let item = bed.item("back", "").await;
+    assert_eq!(
+        (&item["revision"], &item["status"]),
+        (&json!(2), &json!("deployed"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn drift_names_what_is_not_as_the_release_says() {
     let bed = bed().await;
     let digest = upload(&bed.gateway, web("1.0.0")).await.unwrap();

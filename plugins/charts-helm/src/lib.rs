@@ -109,9 +109,11 @@ impl Guest for Plugin {
         plan: Vec<u8>,
         options: String,
     ) -> Result<Vec<Change>, Error> {
-        flow(&cluster, target, &options)?
-            .preview(Plan::decode(&plan)?)
-            .await
+        let flow = flow(&cluster, target, &options)?;
+        if plan.is_empty() {
+            return flow.preview_without_plan().await;
+        }
+        flow.preview(Plan::decode(&plan)?).await
     }
     async fn show(plan: Vec<u8>) -> Result<String, Error> {
         Ok(Plan::decode(&plan)?.shown().to_string())

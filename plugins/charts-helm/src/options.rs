@@ -28,6 +28,17 @@ pub struct Options {
     pub reset_then_reuse_values: bool,
     pub keep_history: bool,
     pub description: Option<String>,
+    pub preview: Option<Previewed>,
+    pub to_revision: u32,
+}
+
+/// What a preview without a plan is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "each is the function of that name")]
+pub enum Previewed {
+    Rollback,
+    Uninstall,
 }
 
 impl Options {

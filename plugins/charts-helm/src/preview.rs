@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     cluster,
     flow::Flow,
-    objects::{Object, check_owner, is_kept, locate, parse, removal_order},
+    objects::{Located, Object, check_owner, is_kept, locate, parse, removal_order},
+    options::Previewed,
     plan::Plan,
     world::{Target, World},
 };
@@ -64,6 +65,52 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
         }
         // What Helm set by update would conflict with its own apply; the real change moves it over first.
         let force = self.options.force || is_client_side;
+        self.changes(located, old, force).await
+    }
+
+    /// What a rollback or an uninstall, as the options say, would change.
+    ///
+    /// # Errors
+    /// As [`Flow::preview`]; `not-found` where the release or the revision is not there.
+    pub async fn preview_without_plan(&self) -> Result<Vec<Change>, Error> {
+        let entries = self.store().revisions(&self.name).await?;
+        let last = entries.first().map(|entry| entry.version);
+        let last = last.ok_or_else(|| crate::view::not_found(&self.name))?;
+        let newest = self.store().load(&self.name, last).await?;
+        let old = self.old_objects(&newest.record.manifest).await?;
+        match self.options.preview {
+            None => Err(Error::invalid(
+                "options",
+                "an empty plan, and nothing to preview",
+            )),
+            Some(Previewed::Uninstall) => self.removals(old).await,
+            Some(Previewed::Rollback) => {
+                let to = match self.options.to_revision {
+                    0 => last.saturating_sub(1),
+                    revision => revision,
+                };
+                if !entries.iter().any(|entry| entry.version == to) {
+                    return Err(crate::undo::no_revision(&self.name, to));
+                }
+                let wanted = self.store().load(&self.name, to).await?;
+                let wanted = locate(
+                    self.cluster,
+                    parse(&wanted.record.manifest)?,
+                    &self.namespace,
+                );
+                let force = self.options.force || !newest.record.is_server_side();
+                self.changes(wanted.await?, old, force).await
+            }
+        }
+    }
+
+    /// What applying these objects over those of a former revision would change.
+    async fn changes(
+        &self,
+        located: Located,
+        old: Vec<Object>,
+        force: bool,
+    ) -> Result<Vec<Change>, Error> {
         let mut changes = Vec::new();
         for some in located.objects.chunks(AT_ONCE) {
             self.world
@@ -79,15 +126,19 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
             .into_iter()
             .filter(|object| !wanted.contains(&object.identity()))
             .collect();
-        for object in removal_order(dropped) {
+        changes.extend(self.removals(dropped).await?);
+        Ok(changes)
+    }
+
+    /// What removing these objects would do to each that is there.
+    async fn removals(&self, objects: Vec<Object>) -> Result<Vec<Change>, Error> {
+        let mut changes = Vec::new();
+        for object in removal_order(objects) {
             if let Some(present) = cluster::look(self.cluster, &object).await? {
                 let is_own = check_owner(&present, &self.name, &self.namespace).is_ok();
                 let stays = object.is_kept() || is_kept(&present) || !is_own;
-                changes.push(change(
-                    &object,
-                    if stays { "kept" } else { "deleted" },
-                    "[]".into(),
-                ));
+                let what = if stays { "kept" } else { "deleted" };
+                changes.push(change(&object, what, "[]".into()));
             }
         }
         Ok(changes)

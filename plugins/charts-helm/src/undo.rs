@@ -62,10 +62,7 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
             Own::Nothing => {}
         }
         if !entries.iter().any(|e| e.version == to) {
-            return Err(Error::not_found(format!(
-                "release \"{}\" has no revision {to}",
-                self.name
-            )));
+            return Err(no_revision(&self.name, to));
         }
         self.clear_pending(&mut entries).await?;
         self.rollback_to(to).await
@@ -186,6 +183,10 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
             changed: false,
         })
     }
+}
+
+pub(crate) fn no_revision(name: &str, revision: u32) -> Error {
+    Error::not_found(format!("release \"{name}\" has no revision {revision}"))
 }
 
 /// A hook that has not run yet.

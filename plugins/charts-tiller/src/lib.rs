@@ -97,6 +97,11 @@ impl Guest for Plugin {
         plan: Vec<u8>,
         options: String,
     ) -> Result<Vec<Change>, Error> {
+        if plan.is_empty() {
+            return Err(Error::unsupported(
+                "Tiller does not say what a rollback or an uninstall would change",
+            ));
+        }
         let host = Host::new(&cluster)?;
         flow(&host, &target, &options)?
             .preview(Plan::read(&plan)?)

@@ -190,8 +190,10 @@ pub(crate) async fn upgrade(
         ("namespace" = Option<String>, Query), ("keepHistory" = Option<bool>, Query), ("noHooks" = Option<bool>, Query),
         ("timeoutSeconds" = Option<u64>, Query, description = "Per cluster; default 300"),
         ("untilGone" = Option<bool>, Query, description = "The operation waits until every object is gone"),
+        ("dryRun" = Option<String>, Query, description = "server: says what would be removed, and removes nothing"),
         ("wait" = Option<bool>, Query, description = "The same, and answers when the operation is over")),
-    responses((status = 202, description = "Accepted; Location names the operation", body = Object),
+    responses((status = 200, description = "A preview, or an operation that was waited for", body = Object),
+        (status = 202, description = "Accepted; Location names the operation", body = Object),
         (status = 422, description = "No selection")))]
 pub(crate) async fn uninstall(
     State(gateway): State<Gateway>,
@@ -211,8 +213,10 @@ pub(crate) async fn uninstall(
     let until_gone = parameters.flag("untilGone");
     let wait = parameters.flag("wait");
     let timeout = parameters.number("timeoutSeconds", 1, 86_400);
+    let dry_run = parameters.text("dryRun").unwrap_or_else(|| "none".into());
     parameters.finish()?;
     let value = json!({
+        "dryRun": dry_run,
         "namespace": namespace,
         "targets": { "names": chosen.names, "selector": chosen.selector, "all": all },
         "options": {
@@ -220,6 +224,11 @@ pub(crate) async fn uninstall(
         },
     });
     let request = ActionRequest::read(value, &release)?;
+    if request.dry_run != DryRun::None {
+        let (charts, kind) = (&gateway.charts, OperationKind::Uninstall);
+        let preview = charts.preview_act(&caller, kind, &release, &request);
+        return reply_json(StatusCode::OK, &preview.await?);
+    }
     let line = [
         "DELETE /charts",
         &release,
@@ -257,6 +266,10 @@ async fn act(
     let once = once(caller, headers, &line, &bytes)?;
     let request = ActionRequest::read(negotiate::document(headers, &bytes)?, release)?;
     let charts = &gateway.charts;
+    if request.dry_run != DryRun::None {
+        let preview = charts.preview_act(caller, kind, release, &request);
+        return reply_json(StatusCode::OK, &preview.await?);
+    }
     let operation = match before(charts, caller, once.as_ref()).await? {
         Some(operation) => operation,
         None => charts.act(caller, kind, release, request, once).await?,
@@ -264,7 +277,7 @@ async fn act(
     accepted(charts, caller, operation, wait, headers).await
 }
 
-/// Back to an earlier revision on the selected clusters.
+/// Back to an earlier revision on the selected clusters; with `dryRun` server, says what that would change.
 #[utoipa::path(post, path = "/charts/{release}/rollback", tag = "charts", request_body = Object,
     params(("release" = String, Path), ("wait" = Option<bool>, Query)),
     responses((status = 202, description = "Accepted; Location names the operation", body = Object)))]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
 use super::{
-    ChartFlows, ChartsRequest, Inner,
+    ActionRequest, ChartFlows, ChartsRequest, Inner,
     plan::{Plans, reason_of},
     request::{DryRun, Options},
     run::TIMEOUT,
@@ -17,8 +17,8 @@ use super::{
 use crate::{
     error::{Error, Result},
     flows::{health::one_line, mirror::Entry},
-    ports::{Call, Charts, Connection, Facts},
-    words::{Caller, Fault, SlotName, Writes},
+    ports::{Call, Charts, Connection, Facts, ObjectChange},
+    words::{Caller, Fault, OperationKind, SlotName, Writes},
 };
 
 /// Targets prepared or previewed at once.
@@ -83,6 +83,76 @@ impl ChartFlows {
         out.insert("items".into(), items.into());
         out.insert("errors".into(), errors.into());
         Ok(Value::Object(out))
+    }
+
+    /// What a rollback or an uninstall would change on each cluster, without changing it: as [`ChartFlows::preview`] with
+    /// `server`.
+    ///
+    /// # Errors
+    /// As [`ChartFlows::act`]; `Invalid` for a kind that has no preview.
+    pub async fn preview_act(
+        &self,
+        caller: &Caller,
+        kind: OperationKind,
+        release: &str,
+        request: &ActionRequest,
+    ) -> Result<Value> {
+        let word = match kind {
+            OperationKind::Rollback => "rollback",
+            OperationKind::Uninstall => "uninstall",
+            _ => {
+                return Err(Error::invalid(
+                    "dryRun",
+                    "is for a rollback or an uninstall",
+                ));
+            }
+        };
+        let chosen = targets::select(self.inner.clusters.mirror(), caller, &request.targets)?;
+        let (_, backend) = self.inner.backend(request.backend.as_deref())?;
+        let mut options: Value =
+            serde_json::from_str(&options_json(&request.options, TIMEOUT)).unwrap_or_default();
+        if let Value::Object(options) = &mut options {
+            options.insert("preview".into(), word.into());
+            options.insert("toRevision".into(), request.to_revision.into());
+        }
+        let options = options.to_string();
+        let facts = Facts {
+            release: release.to_owned(),
+            namespace: request.namespace.clone(),
+            ..Facts::default()
+        };
+        let looks = chosen.into_iter().map(|entry| {
+            let (inner, backend, options, facts) = (&self.inner, &backend, &options, &facts);
+            async move {
+                let cluster = entry.cluster.name().as_str();
+                let facts = Facts {
+                    cluster: cluster.to_owned(),
+                    labels: entry.cluster.labels(),
+                    ..facts.clone()
+                };
+                let asked = (facts, bytes::Bytes::new());
+                match inner
+                    .changes(&entry, backend.as_ref(), asked, options)
+                    .await
+                {
+                    Ok(changes) => Ok(json!({
+                        "cluster": cluster, "action": word, "objects": changes,
+                    })),
+                    Err((reason, message)) => Err(json!({
+                        "cluster": cluster, "reason": reason, "message": one_line(&message),
+                    })),
+                }
+            }
+        });
+        let looks: Vec<_> = stream::iter(looks).buffered(AT_ONCE).collect().await;
+        let (mut items, mut errors) = (Vec::new(), Vec::new());
+        for look in looks {
+            match look {
+                Ok(item) => items.push(item),
+                Err(error) => errors.push(error),
+            }
+        }
+        Ok(json!({ "dryRun": request.dry_run, "items": items, "errors": errors }))
     }
 
     /// Puts what each plan holds into the first row that it is for.
@@ -255,24 +325,32 @@ impl Inner {
         let (Some(plan), Some(facts), DryRun::Server) = (plan, &row.facts, request.dry_run) else {
             return Ok(item);
         };
+        let asked = (facts.clone(), plan.prepared.plan.clone().into());
+        let options = options_json(&request.options, TIMEOUT);
+        let backend = ready.backend.as_ref();
+        let changes = self.changes(entry, backend, asked, &options).await?;
+        item.insert("objects".into(), json!(changes));
+        Ok(item)
+    }
+
+    /// What a backend says that a plan, or what the options name, would change on a cluster.
+    async fn changes(
+        &self,
+        entry: &Entry,
+        backend: &dyn Charts,
+        (facts, plan): (Facts, bytes::Bytes),
+        options: &str,
+    ) -> Result<Vec<ObjectChange>, (String, String)> {
         let connection = self
             .connect(entry, Writes::DryRun)
             .await
             .map_err(|fault| watched::of_fault(&fault))?;
         let connection = Watched::reading(connection);
-        let changes = ready
-            .backend
-            .preview(
-                Call::client().within(TIMEOUT),
-                connection.clone(),
-                facts.clone(),
-                plan.prepared.plan.clone().into(),
-                &options_json(&request.options, TIMEOUT),
-            )
+        let call = Call::client().within(TIMEOUT);
+        backend
+            .preview(call, connection.clone(), facts, plan, options)
             .await
-            .map_err(|error| connection.problem(&error))?;
-        item.insert("objects".into(), json!(changes));
-        Ok(item)
+            .map_err(|error| connection.problem(&error))
     }
 }
 

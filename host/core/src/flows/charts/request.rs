@@ -260,6 +260,9 @@ pub struct ActionRequest {
     /// `auto` (default) or a backend's name.
     #[serde(default)]
     pub backend: Option<String>,
+    /// `server`: what would change, of a rollback or an uninstall.
+    #[serde(default)]
+    pub dry_run: DryRun,
 }
 
 /// A release's name, by Helm's own rule.
@@ -338,6 +341,10 @@ impl ActionRequest {
             &mut problems,
             check_common(&request.targets, &request.options, &request.strategy),
         );
+        if request.dry_run == DryRun::Render {
+            let message = "must be none or server: nothing is rendered";
+            problems.push(FieldError::new("dryRun", message));
+        }
         if problems.is_empty() {
             Ok(request)
         } else {

@@ -189,6 +189,9 @@ pub(super) struct RollbackFlags {
     /// Takes fields that other managers own.
     #[arg(long)]
     force: bool,
+    /// Changes nothing and shows, per cluster, what would be.
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     order: OrderFlags,
     #[command(flatten)]
@@ -206,6 +209,9 @@ pub(super) struct DeleteFlags {
     /// Does not ask.
     #[arg(long, short)]
     yes: bool,
+    /// Removes nothing and shows, per cluster, what would be.
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     follow: FollowFlags,
 }
@@ -324,7 +330,15 @@ pub(super) async fn rollback(
     let body = json!({
         "namespace": flags.common.namespace, "targets": flags.common.chosen.targets(),
         "toRevision": flags.revision, "options": options, "strategy": flags.order.strategy()?,
+        "dryRun": if flags.dry_run { DryRun::Server.word() } else { "none" },
     });
+    if flags.dry_run {
+        let path = format!("/charts/{}/rollback", segment(&flags.common.release));
+        let answer = client
+            .send(Method::POST, &path, &[], Some(&body), None)
+            .await?;
+        return read::changes(&answer, format);
+    }
     act(
         client,
         &flags.common.release,
@@ -376,7 +390,7 @@ pub(super) async fn delete(
 ) -> Result<ExitCode> {
     let common = &flags.common;
     let count = common.chosen.count(client).await?;
-    if count > 1 {
+    if count > 1 && !flags.dry_run {
         let question = format!("Uninstall {} from {count} clusters?", common.release);
         if !confirm(&question, flags.yes)? {
             say("nothing was changed");
@@ -395,6 +409,7 @@ pub(super) async fn delete(
         ),
         // `wait` of the query would only delay the answer; the operation is followed.
         ("untilGone", common.wait.then(|| "true".to_owned())),
+        ("dryRun", flags.dry_run.then(|| "server".to_owned())),
     ] {
         query.extend(value.map(|v| (name, v)));
     }
@@ -402,5 +417,8 @@ pub(super) async fn delete(
     let operation = client
         .send(Method::DELETE, &path, &query, None, None)
         .await?;
+    if flags.dry_run {
+        return read::changes(&operation, format);
+    }
     follow::begun(client, &operation, &flags.follow, format).await
 }

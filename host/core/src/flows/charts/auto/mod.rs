@@ -241,6 +241,20 @@ impl Charts for Auto {
         plan: Bytes,
         options: &str,
     ) -> Result<Vec<ObjectChange>> {
+        if plan.is_empty() {
+            // Of a rollback or an uninstall: whoever has the release says it.
+            let (first, other) = self.serving(cluster.as_ref()).await?;
+            let said = first
+                .preview(call.clone(), cluster.clone(), facts.clone(), plan, options)
+                .await;
+            return match other.filter(|_| is_unknown(&said)) {
+                Some(other) => {
+                    let none = Bytes::new();
+                    other.preview(call, cluster, facts, none, options).await
+                }
+                None => said,
+            };
+        }
         let (backend, plan) = self.opened(&plan)?;
         backend.preview(call, cluster, facts, plan, options).await
     }

@@ -150,13 +150,11 @@ async fn run(charts: Vec<(String, PathBuf)>) -> BTreeMap<String, String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn charts_of_the_sample_are_installed_upgraded_rolled_back_and_removed() {
     let refused = golden();
-    let mut charts = some(20);
-    let again = all();
-    charts.extend(
-        again
-            .into_iter()
-            .filter(|(name, _)| refused.contains_key(name)),
-    );
+    let mut charts = all();
+    if std::env::var_os("OPTIKON_TEST_FULL").is_none() {
+        let taken = some(20);
+        charts.retain(|chart| refused.contains_key(&chart.0) || taken.contains(chart));
+    }
     if charts.is_empty() {
         println!("0 charts of the sample ran, {} is empty", root().display());
         return;

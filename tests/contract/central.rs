@@ -100,6 +100,7 @@ pub(crate) fn peers(
             ca: Some(cluster.ca().to_owned()),
             tls_server_name: None,
             proxy_url: None,
+            direct: None,
             credential: Some(Credential::Token(Secret::new(token.to_owned()))),
         },
     }))

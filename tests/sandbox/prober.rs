@@ -56,6 +56,7 @@ fn member() -> Arc<dyn Connection> {
         ca: None,
         tls_server_name: None,
         proxy_url: None,
+        direct: None,
         credential: Some(Credential::Token(Secret::new("canary".to_owned()))),
     };
     outbound.unwrap().connect(&member, Rules::Prober, true)

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use optikon_core::{FieldError, words::Rules};
 
+use crate::address::Range;
+
 /// What the operator may set. Every field has a default, so `OutboundConfig::default()` serves.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -50,6 +52,9 @@ pub struct OutboundConfig {
     pub grpc_message_bytes: usize,
     /// Tunnels to pods of one member at the same time; more wait. Default 16.
     pub tunnels_in_flight: usize,
+    /// Ranges that Tillers may be reached in directly, at the address that a cluster's annotation `Tiller` says, instead of
+    /// through the API server. Default none: never. The destination policy counts beside it.
+    pub direct_tillers: Vec<String>,
     /// How long discovery is believed. Default 600 s.
     pub discovery_seconds: u64,
     /// `http://host:port` of a proxy for members without one of their own. Default none.
@@ -85,6 +90,7 @@ impl Default for OutboundConfig {
             line_bytes: 4 << 20,
             grpc_message_bytes: 20 << 20,
             tunnels_in_flight: 16,
+            direct_tillers: Vec::new(),
             discovery_seconds: 600,
             proxy: None,
             no_proxy: Vec::new(),
@@ -157,6 +163,12 @@ impl OutboundConfig {
             "tunnels_in_flight",
             "must be from 1 to 1000",
         );
+        for (i, range) in self.direct_tillers.iter().enumerate() {
+            if Range::parse(range) == Range::Unknown {
+                let field = format!("outbound.direct_tillers[{i}]");
+                errors.push(FieldError::new(field, "must be a range as in 10.0.0.0/8"));
+            }
+        }
         if let Some(proxy) = &self.proxy
             && let Err(message) = crate::address::parse_proxy(proxy)
         {
@@ -205,6 +217,7 @@ mod tests {
         let config = OutboundConfig {
             connect_timeout_ms: 0,
             header_bytes: 1,
+            direct_tillers: vec!["10.0.0.0/8".into(), "everywhere".into()],
             proxy: Some("https://user:pw@proxy".into()),
             ..OutboundConfig::default()
         };
@@ -214,6 +227,7 @@ mod tests {
             [
                 "outbound.connect_timeout_ms",
                 "outbound.header_bytes",
+                "outbound.direct_tillers[1]",
                 "outbound.proxy"
             ]
         );

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
-    address::{Base, Proxy},
+    address::{Base, Proxy, Range},
     clock::{Clock, Phase},
     fault::{fault, from_io},
     policy::{Policy, source_towards},
@@ -93,6 +93,23 @@ impl Dialer {
             )),
             Err(_) => Err(clock.timeout(self.timeout, &base.authority)),
         }
+    }
+
+    /// A plain stream to `host:port`, where every address of the host is in one of the ranges.
+    pub(crate) async fn plain(
+        &self,
+        (host, port): (&str, u16),
+        ranges: &[Range],
+        clock: &Clock,
+    ) -> Result<TcpStream, Fault> {
+        let addresses = self.resolve(host, port, false, clock).await?;
+        let is_allowed = |ip: IpAddr| ranges.iter().any(|range| range.fits(Some(ip)).is_some());
+        if let Some(address) = addresses.iter().find(|address| !is_allowed(address.ip())) {
+            let ip = address.ip();
+            let message = format!("{ip} is in no range of [outbound] direct_tillers");
+            return Err(fault(FaultReason::Denied, message));
+        }
+        self.connect(&addresses, host, clock).await
     }
 
     /// Every address of a host, each allowed by the policy. One that is not spoils the name: who

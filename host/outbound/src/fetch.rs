@@ -180,6 +180,7 @@ fn destination(
         ca: fetch.ca.clone(),
         tls_server_name: None,
         proxy_url: None,
+        direct: None,
         credential: credential.cloned(),
     })
 }

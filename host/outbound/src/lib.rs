@@ -13,7 +13,7 @@
 //! | `message` `body` `echo` | headers and bodies that cross, within caps; a reply that repeats the credential does not |
 //! | `discovery` | where objects of a kind live |
 //! | `fetch` | plain reads for charts, redirects included |
-//! | `pods` `forward` `grpc` | a ready pod, a tunnel to it through the API server, gRPC on top |
+//! | `pods` `forward` `spdy` `grpc` | a ready pod, a tunnel to it through the API server, gRPC on top |
 //! | `fault` `clock` | why it failed, and in which phase |
 //!
 //! # Why not kube's client?
@@ -52,6 +52,7 @@ mod policy;
 mod pool;
 mod rules;
 mod setup;
+mod spdy;
 #[cfg(test)]
 mod tests;
 mod tls;

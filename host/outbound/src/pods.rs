@@ -10,17 +10,21 @@ use serde::Deserialize;
 use tokio_rustls::TlsConnector;
 
 use crate::{
+    address::Range,
     client::Client,
+    clock::Clock,
     connection::MemberConnection,
     fault::{fault, from_io},
     forward::{self, Cut},
-    grpc::{GrpcChannel, Io},
+    grpc::{GrpcChannel, Io, Stream},
     pool::forgotten,
     tls,
 };
 
 /// Pods of one selector that are looked at.
 const MAX_PODS: &str = "100";
+/// What annotations of 2018 give an address for.
+const TILLER_PORT: u16 = 44134;
 /// A DNS-1123 label: namespaces.
 const MAX_LABEL_BYTES: usize = 63;
 /// A DNS-1123 subdomain: pods.
@@ -90,6 +94,9 @@ pub(crate) async fn open(
         let message = format!("\"{}\" is not a namespace", target.namespace.escape_debug());
         return Err(fault(FaultReason::Denied, message));
     }
+    if let Some((address, ranges)) = direct(client, target) {
+        return straight(client, target, address, &ranges).await;
+    }
     let pod = find(connection, target).await?;
     let path = format!(
         "/api/v1/namespaces/{}/pods/{pod}/portforward",
@@ -123,6 +130,45 @@ pub(crate) async fn open(
     };
     let name = format!("{}/{pod}:{}", target.namespace, target.port);
     GrpcChannel::new(io, name, cut, &client.shared, place).await
+}
+
+/// The address that the object gives for Tiller, where the operator allows such.
+fn direct<'a>(client: &'a Client, target: &PodTarget) -> Option<(&'a str, Vec<Range>)> {
+    let allowed = &client.shared.config.direct_tillers;
+    let address = client.member.direct.as_deref().map(str::trim)?;
+    if allowed.is_empty() || address.is_empty() || target.port != TILLER_PORT {
+        return None;
+    }
+    let ranges = allowed.iter().map(|range| Range::parse(range));
+    Some((address, ranges.collect()))
+}
+
+/// A connection to the pod itself. Nothing of the member's credential is in it.
+async fn straight(
+    client: &Arc<Client>,
+    target: &PodTarget,
+    address: &str,
+    ranges: &[Range],
+) -> Result<GrpcChannel, Fault> {
+    let parsed = address.rsplit_once(':').and_then(|(host, port)| {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let is_host = !host.is_empty() && !host.contains(['/', '@', ' ']);
+        Some((host, port.parse::<u16>().ok().filter(|_| is_host)?))
+    });
+    let Some(parsed) = parsed else {
+        let message = "the annotation Tiller must be host:port";
+        return Err(fault(FaultReason::BadConfig, message));
+    };
+    let place = client.tunnel_place().await?;
+    let shared = &client.shared;
+    let stream = shared.dialer.plain(parsed, ranges, &Clock::start()).await?;
+    let cut = Cut::default();
+    let io: Io = match &target.tls {
+        None => Box::new(stream),
+        Some(tls) => Box::new(secure(client, tls, stream, &cut).await?),
+    };
+    let (host, port) = parsed;
+    GrpcChannel::new(io, format!("{host}:{port}"), cut, shared, place).await
 }
 
 async fn find(connection: &MemberConnection, target: &PodTarget) -> Result<String, Fault> {
@@ -178,12 +224,12 @@ async fn find(connection: &MemberConnection, target: &PodTarget) -> Result<Strin
     }
 }
 
-async fn secure(
+async fn secure<S: Stream>(
     client: &Client,
     wanted: &PodTls,
-    forward: forward::Forward,
+    forward: S,
     cut: &Cut,
-) -> Result<tokio_rustls::client::TlsStream<forward::Forward>, Fault> {
+) -> Result<tokio_rustls::client::TlsStream<S>, Fault> {
     let shared = &client.shared;
     let (config, name) = tls::pod_config(wanted, &shared.roots, shared.world.clone()).await?;
     let handshake = TlsConnector::from(config).connect(name, forward);

@@ -18,6 +18,8 @@ use crate::{
 
 /// A sealed entry that no object refers to is a leftover of a crash when it is older than this.
 const ORPHAN_MS: u64 = 10 * 60 * 1000;
+/// The address of Tiller in objects of 2018.
+const DIRECT: &str = "Tiller";
 
 /// Keeps credentials. Only this and outbound ever look inside one.
 #[derive(Debug, Clone)]
@@ -130,6 +132,7 @@ impl Custody {
             ca,
             tls_server_name: cluster.annotation(TLS_SERVER_NAME).map(str::to_owned),
             proxy_url: cluster.annotation(PROXY_URL).map(str::to_owned),
+            direct: cluster.annotation(DIRECT).map(str::to_owned),
             credential,
         })
     }

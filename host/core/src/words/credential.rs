@@ -39,6 +39,9 @@ pub struct Member {
     pub tls_server_name: Option<String>,
     /// `http://host:port` of a proxy for this member.
     pub proxy_url: Option<String>,
+    /// Where Tiller is reached without the API server, `host:port`, as objects of 2018 say. Used only where the destination
+    /// policy allows it; nothing of the credential goes there.
+    pub direct: Option<String>,
     /// Absent = anonymous.
     pub credential: Option<Credential>,
 }
@@ -51,6 +54,7 @@ impl PartialEq for Member {
             && self.ca == other.ca
             && self.tls_server_name == other.tls_server_name
             && self.proxy_url == other.proxy_url
+            && self.direct == other.direct
             && self.credential == other.credential
     }
 }

@@ -162,6 +162,7 @@ pub(crate) fn member(name: &str, context: Kubecontext) -> Result<Member> {
         ca: context.ca,
         tls_server_name: context.tls_server_name,
         proxy_url: context.proxy_url,
+        direct: None,
         credential: context.credential,
     })
 }

@@ -60,6 +60,7 @@ impl Configured {
                 ca: ca.with_context(what)?,
                 tls_server_name: None,
                 proxy_url: None,
+                direct: None,
                 credential: token.map(|t| Credential::Token(Secret::new(t))),
             };
             Ok((name.clone(), (member, upstream.path_prefix.clone())))

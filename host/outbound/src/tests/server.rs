@@ -319,6 +319,7 @@ pub(crate) fn member(ca: &Ca, urls: &[String]) -> Member {
         ca: Some(ca.pem.clone()),
         tls_server_name: None,
         proxy_url: None,
+        direct: None,
         credential: Some(Credential::Token(Secret::new(TOKEN.into()))),
     }
 }

@@ -179,6 +179,7 @@ fn open_central(sealed: SealedCentral) -> Member {
         ca: sealed.ca,
         tls_server_name: sealed.tls_server_name,
         proxy_url: sealed.proxy_url,
+        direct: None,
         credential: sealed.credential.map(|credential| match credential {
             SealedCredential::Token(token) => Credential::Token(Secret::new(token)),
             SealedCredential::Certificate(certificate, key) => Credential::ClientCertificate {

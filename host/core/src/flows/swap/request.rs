@@ -190,6 +190,7 @@ fn central(value: Value) -> Result<Member> {
         ca: cluster.ca()?,
         tls_server_name: cluster.annotation(TLS_SERVER_NAME).map(str::to_owned),
         proxy_url: cluster.annotation(PROXY_URL).map(str::to_owned),
+        direct: None,
         credential: draft.credential,
     })
 }

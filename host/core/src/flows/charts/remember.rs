@@ -230,6 +230,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::words::FaultReason;
 
     /// A cluster with one Secret, whose version is told.
     #[derive(Debug)]
@@ -268,6 +269,31 @@ mod tests {
         async fn mapping(&self, _: &str, _: &str, _: &str) -> Result<Option<Mapping>, Fault> {
             unreachable!()
         }
+
+        async fn dial(&self, target: PodTarget) -> Result<Arc<dyn Channel>, Fault> {
+            Err(Fault::new(FaultReason::NoPod, target.namespace))
+        }
+    }
+
+    #[tokio::test]
+    async fn tunnels_are_the_connections_own() {
+        let one = Arc::new(One {
+            version: AtomicU32::new(1),
+            reads: AtomicU32::new(0),
+        });
+        let connection = Remembering::new(one, Arc::default(), "a".parse().unwrap());
+        let target = PodTarget {
+            namespace: "tillers".into(),
+            label_selector: String::new(),
+            port: 1,
+            is_only_one: true,
+            tls: None,
+        };
+        let fault = connection.dial(target).await.unwrap_err();
+        assert_eq!(
+            (fault.reason, fault.message.as_str()),
+            (FaultReason::NoPod, "tillers")
+        );
     }
 
     async fn list(one: &Arc<One>, memory: &Arc<Memory>, cluster: &str) -> Response {

@@ -22,7 +22,7 @@ use crate::handlers::{
         archives::list, archives::create, archives::read, archives::delete,
         repositories::list, repositories::read, repositories::put, repositories::delete,
         charts::list, charts::install, charts::read, charts::upgrade, charts::uninstall,
-        charts::rollback, charts::test, charts::history, charts::manifest, charts::values,
+        charts::rollback, charts::test, charts::adopt, charts::history, charts::manifest, charts::values,
         charts::notes, charts::drift, operations::list, operations::read, operations::events,
         operations::cancel, operations::resume,
         plugins::slots, plugins::available, plugins::slot, plugins::swap, plugins::check, plugins::rollback,

@@ -68,6 +68,7 @@ pub const ENDPOINTS: &[(Method, &str, Access)] = &[
     (Method::PUT, "/charts/{release}", From(Operator)),
     (Method::DELETE, "/charts/{release}", From(Operator)),
     (Method::POST, "/charts/{release}/rollback", From(Operator)),
+    (Method::POST, "/charts/{release}/adopt", From(Operator)),
     (Method::POST, "/charts/{release}/test", From(Operator)),
     (Method::GET, "/charts/{release}/history", From(Viewer)),
     (Method::GET, "/charts/{release}/manifest", From(Operator)),
@@ -178,6 +179,10 @@ pub fn router(gateway: Gateway) -> Router {
         .route(
             "/charts/{release}/rollback",
             post(charts::rollback).fallback(|| only("POST")),
+        )
+        .route(
+            "/charts/{release}/adopt",
+            post(charts::adopt).fallback(|| only("POST")),
         )
         .route(
             "/charts/{release}/test",

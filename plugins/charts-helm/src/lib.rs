@@ -152,6 +152,13 @@ impl Guest for Plugin {
     ) -> Result<Vec<Release>, Error> {
         view::list(&cluster, namespace.as_deref(), &filter).await
     }
+    async fn records(
+        cluster: Connection,
+        namespace: Option<String>,
+        name: String,
+    ) -> Result<Vec<String>, Error> {
+        view::records(&cluster, namespace.as_deref(), &name).await
+    }
     async fn get(
         cluster: Connection,
         target: Target,

@@ -14,6 +14,8 @@ use crate::{
 
 /// Revisions read at once: each may have 1 MiB.
 const AT_ONCE: usize = 16;
+/// What records may come to in all, before the rest is shortened.
+const MAX_RECORDS_BYTES: usize = 16 << 20;
 
 fn details(record: &Record, has_notes: bool) -> String {
     let mut details = Map::new();
@@ -103,6 +105,59 @@ pub async fn list<C: Requester>(
     found.retain(|entry| entry.name.contains(filter));
     found.dedup_by(|later, first| later.name == first.name && later.namespace == first.namespace);
     read(cluster, &found).await
+}
+
+/// The newest revision of each release whole, or that of one, as Helm keeps it.
+///
+/// # Errors
+/// What the server says.
+pub async fn records<C: Requester>(
+    cluster: &C,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<Vec<String>, Error> {
+    let mut found = entries(cluster, namespace, "owner=helm").await?;
+    found.retain(|entry| name.is_empty() || entry.name == name);
+    found.dedup_by(|later, first| later.name == first.name && later.namespace == first.namespace);
+    let (mut records, mut bytes) = (Vec::with_capacity(found.len()), 0);
+    for some in found.chunks(AT_ONCE) {
+        let loaded = join_all(some.iter().map(|entry| async move {
+            Store::new(cluster, &entry.namespace)
+                .load(&entry.name, entry.version)
+                .await
+        }));
+        for (entry, stored) in some.iter().zip(loaded.await) {
+            let record = match stored {
+                Ok(stored) => fitting(stored.record, &mut bytes)?,
+                // One that cannot be read is a row, and not the end of the list.
+                Err(error) => serde_json::json!({
+                    "name": entry.name, "namespace": entry.namespace, "version": entry.version,
+                    "info": { "status": entry.status, "description": error.message },
+                })
+                .to_string(),
+            };
+            records.push(record);
+        }
+    }
+    Ok(records)
+}
+
+/// A record as text; without its longest parts where there would be too much of all.
+fn fitting(mut record: Record, bytes: &mut usize) -> Result<String, Error> {
+    let text = |record: &Record| {
+        serde_json::to_string(record)
+            .map_err(|e| Error::internal(format!("a record cannot be written: {e}")))
+    };
+    let whole = text(&record)?;
+    if *bytes + whole.len() <= MAX_RECORDS_BYTES {
+        *bytes += whole.len();
+        return Ok(whole);
+    }
+    let metadata = record.chart.get("metadata").cloned();
+    record.chart = serde_json::json!({ "metadata": metadata });
+    record.manifest.clear();
+    record.hooks.clear();
+    text(&record)
 }
 
 /// The newest revisions of a release; 0 for all.

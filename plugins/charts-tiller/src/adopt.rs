@@ -5,39 +5,25 @@ use std::io::Write;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flate2::{Compression, write::GzEncoder};
-use helm_chart::load_values;
-use optikon_plugin_sdk::{Error, ErrorCode, Requester, api::Api, charts::Outcome, rfc3339};
-use serde_json::{Map, Value, json};
+use optikon_plugin_sdk::{
+    Error, ErrorCode, Requester,
+    api::Api,
+    charts::{Change, Outcome},
+};
+use serde_json::{Value, json};
 
 use crate::{
     flow::{Flow, outcome},
-    plan::values_of,
-    storage, view,
-    wire::{Chart, Hook, Metadata, Release, Timestamp},
+    preview,
+    record::record,
+    storage::{self, Record},
+    view,
+    wire::Release,
     world::World,
 };
 
-/// What Helm writes where there is no time.
-const NO_TIME: &str = "0001-01-01T00:00:00Z";
 /// A Secret holds this much, its own base64 included.
 const MAX_SECRET_BYTES: usize = 1 << 20;
-
-/// Helm's words for the events of hooks, by Tiller's numbers.
-const EVENTS: [&str; 12] = [
-    "",
-    "pre-install",
-    "post-install",
-    "pre-delete",
-    "post-delete",
-    "pre-upgrade",
-    "post-upgrade",
-    "pre-rollback",
-    "post-rollback",
-    "test",
-    "test",
-    "crd-install",
-];
-const POLICIES: [&str; 3] = ["hook-succeeded", "hook-failed", "before-hook-creation"];
 
 impl<W: World> Flow<'_, W> {
     /// Writes every revision as Helm keeps it, then removes Tiller's records, unless they are to stay. Can be made again
@@ -46,19 +32,13 @@ impl<W: World> Flow<'_, W> {
     /// # Errors
     /// `conflict` while somebody works on the release; `already-exists` when Helm has another release of that name there.
     pub async fn adopt<C: Requester>(&self, cluster: &C, tillers: &str) -> Result<Outcome, Error> {
-        let mut records = storage::records(cluster, tillers, &self.name).await?;
-        records.retain(|record| record.release.namespace == self.namespace);
-        let Some(last) = records.iter().max_by_key(|record| record.release.version) else {
+        let Some((records, last)) = self.left(cluster, tillers).await? else {
             return Ok(Outcome {
                 release: view::absent(&self.name, &self.namespace),
                 changed: false,
             });
         };
-        let last = last.release.clone();
-        if last.code().is_pending() {
-            return Err(self.is_locked(&last));
-        }
-        let secrets = format!("/api/v1/namespaces/{}/secrets", self.namespace);
+        let secrets = self.secrets();
         let now = self.world.now_ms() / 1_000;
         for record in &records {
             let secret = secret(&record.release, now)?;
@@ -85,6 +65,74 @@ impl<W: World> Flow<'_, W> {
         Ok(outcome(&last, true))
     }
 
+    /// What that would write and remove; changes nothing.
+    ///
+    /// # Errors
+    /// As [`Flow::adopt`], and `not-found` when Tiller has no such release.
+    pub async fn adoption<C: Requester>(
+        &self,
+        cluster: &C,
+        tillers: &str,
+    ) -> Result<Vec<Change>, Error> {
+        let Some((records, last)) = self.left(cluster, tillers).await? else {
+            return Err(Error::not_found(format!(
+                "Tiller has no release \"{}\" of namespace \"{}\"",
+                self.name, self.namespace
+            )));
+        };
+        let secrets = self.secrets();
+        let mut changes = preview::unchanged(&last.manifest, &self.namespace)?;
+        let mut add = |kind: &str, namespace: &str, name: String, what: &str| {
+            changes.push(Change {
+                kind: kind.to_owned(),
+                namespace: Some(namespace.to_owned()),
+                name,
+                what: what.to_owned(),
+                patch: "[]".to_owned(),
+            });
+        };
+        for record in &records {
+            let secret = secret(&record.release, 0)?;
+            let name = text(&secret, "/metadata/name");
+            let what = match Api(cluster).get(&format!("{secrets}/{name}")).await {
+                Ok(found) => same(&found, &secret).map(|()| "unchanged")?,
+                Err(error) if error.code == ErrorCode::NotFound => "created",
+                Err(error) => return Err(error),
+            };
+            add("v1/Secret", &self.namespace, name.to_owned(), what);
+        }
+        let what = if self.options.keep_history {
+            "kept"
+        } else {
+            "deleted"
+        };
+        for record in records {
+            add("v1/ConfigMap", tillers, record.object, what);
+        }
+        Ok(changes)
+    }
+
+    fn secrets(&self) -> String {
+        format!("/api/v1/namespaces/{}/secrets", self.namespace)
+    }
+
+    /// Tiller's records of the release and its newest revision; none where it has none.
+    async fn left<C: Requester>(
+        &self,
+        cluster: &C,
+        tillers: &str,
+    ) -> Result<Option<(Vec<Record>, Release)>, Error> {
+        let mut records = storage::records(cluster, tillers, &self.name).await?;
+        records.retain(|record| record.release.namespace == self.namespace);
+        let Some(last) = records.last().map(|record| record.release.clone()) else {
+            return Ok(None);
+        };
+        if last.code().is_pending() {
+            return Err(self.is_locked(&last));
+        }
+        Ok(Some((records, last)))
+    }
+
     /// Whether the Secret that is there is the one of an earlier attempt: its payload, but for the time of its label.
     async fn check_same<C: Requester>(
         &self,
@@ -92,22 +140,27 @@ impl<W: World> Flow<'_, W> {
         secrets: &str,
         wanted: &Value,
     ) -> Result<(), Error> {
-        let text = |object: &Value, pointer: &str| {
-            object
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
         let name = text(wanted, "/metadata/name");
         let found = Api(cluster).get(&format!("{secrets}/{name}")).await?;
-        if text(&found, "/data/release") == text(wanted, "/data/release") {
-            return Ok(());
-        }
-        Err(Error::already_exists(format!(
-            "Helm has a revision \"{name}\" already, and it is another one"
-        )))
+        same(&found, wanted)
     }
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+fn same(found: &Value, wanted: &Value) -> Result<(), Error> {
+    if text(found, "/data/release") == text(wanted, "/data/release") {
+        return Ok(());
+    }
+    let name = text(wanted, "/metadata/name");
+    Err(Error::already_exists(format!(
+        "Helm has a revision \"{name}\" already, and it is another one"
+    )))
 }
 
 /// The Secret of one revision.
@@ -145,118 +198,10 @@ fn packed(record: &Value) -> Result<String, Error> {
     Ok(STANDARD.encode(STANDARD.encode(packed)))
 }
 
-fn stamp(time: Option<Timestamp>) -> String {
-    let seconds = time.and_then(|t| u64::try_from(t.seconds).ok());
-    seconds
-        .filter(|s| *s > 0)
-        .map_or_else(|| NO_TIME.to_owned(), |s| rfc3339(s.saturating_mul(1_000)))
-}
-
-/// A revision as Helm writes it down.
-fn record(release: &Release) -> Value {
-    let info = release.info.clone().unwrap_or_default();
-    let status = info.status.clone().unwrap_or_default();
-    let mut shown = json!({
-        "first_deployed": stamp(info.first_deployed),
-        "last_deployed": stamp(info.last_deployed),
-        "deleted": info.deleted.map_or_else(String::new, |time| stamp(Some(time))),
-        "description": info.description,
-        "status": release.code().word(),
-    });
-    if let (Value::Object(shown), false) = (&mut shown, status.notes.is_empty()) {
-        shown.insert("notes".into(), status.notes.into());
-    }
-    let chart = release.chart.clone().unwrap_or_default();
-    json!({
-        "name": release.name,
-        "info": shown,
-        "chart": chart_of(&chart),
-        "config": values_of(release.config.as_ref()),
-        "manifest": release.manifest,
-        "hooks": release.hooks.iter().map(hook).collect::<Vec<_>>(),
-        "version": release.version,
-        "namespace": release.namespace,
-    })
-}
-
-fn chart_of(chart: &Chart) -> Value {
-    let file = |name: &str, data: &[u8]| json!({ "name": name, "data": STANDARD.encode(data) });
-    let templates = chart.templates.iter().map(|t| file(&t.name, &t.data));
-    let files = chart.files.iter().map(|f| file(&f.type_url, &f.value));
-    let raw = chart.values.as_ref().map_or("", |values| &values.raw);
-    json!({
-        "metadata": metadata(&chart.metadata.clone().unwrap_or_default()),
-        "lock": null,
-        "templates": templates.collect::<Vec<_>>(),
-        "values": load_values(raw.as_bytes()).unwrap_or_default(),
-        "schema": null,
-        "files": files.collect::<Vec<_>>(),
-    })
-}
-
-fn metadata(from: &Metadata) -> Value {
-    let mut fields = Map::new();
-    let api = Some(from.api_version.as_str()).filter(|api| !api.is_empty());
-    for (key, text) in [
-        ("name", from.name.as_str()),
-        ("home", &from.home),
-        ("version", &from.version),
-        ("description", &from.description),
-        ("icon", &from.icon),
-        ("apiVersion", api.unwrap_or("v1")),
-        ("condition", &from.condition),
-        ("tags", &from.tags),
-        ("appVersion", &from.app_version),
-        ("kubeVersion", &from.kube_version),
-    ] {
-        if !text.is_empty() {
-            fields.insert(key.into(), text.into());
-        }
-    }
-    for (key, texts) in [("sources", &from.sources), ("keywords", &from.keywords)] {
-        if !texts.is_empty() {
-            fields.insert(key.into(), texts.clone().into());
-        }
-    }
-    if !from.maintainers.is_empty() {
-        let each = from.maintainers.iter();
-        let each = each.map(|m| json!({ "name": m.name, "email": m.email, "url": m.url }));
-        fields.insert("maintainers".into(), each.collect());
-    }
-    if !from.annotations.is_empty() {
-        fields.insert("annotations".into(), json!(from.annotations));
-    }
-    if from.deprecated {
-        fields.insert("deprecated".into(), true.into());
-    }
-    Value::Object(fields)
-}
-
-fn hook(hook: &Hook) -> Value {
-    let words = |numbers: &[i32], words: &[&'static str]| {
-        let words = numbers
-            .iter()
-            .filter_map(|n| words.get(usize::try_from(*n).ok()?));
-        let mut words: Vec<&str> = words.copied().filter(|word| !word.is_empty()).collect();
-        words.dedup();
-        words
-    };
-    json!({
-        "name": hook.name,
-        "kind": hook.kind,
-        "path": hook.path,
-        "manifest": hook.manifest,
-        "events": words(&hook.events, &EVENTS),
-        "last_run": { "started_at": stamp(hook.last_run), "completed_at": stamp(hook.last_run), "phase": "" },
-        "weight": hook.weight,
-        "delete_policies": words(&hook.delete_policies, &POLICIES),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Config, Info, Status};
+    use crate::wire::{Config, Hook, Info, Status, Timestamp};
 
     #[test]
     fn a_revision_becomes_what_helm_keeps() {

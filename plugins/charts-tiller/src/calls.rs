@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use crate::wire::{Chart, Code, Config, Release, ReleaseHead};
+use crate::wire::{Chart, Code, Config, Release, ReleaseHead, Revision};
 
 /// Asks for the server's version.
 #[derive(Clone, PartialEq, Message)]
@@ -56,6 +56,38 @@ pub struct ListReleasesResponse {
     pub total: i64,
     #[prost(message, repeated, tag = "4")]
     pub releases: Vec<ReleaseHead>,
+}
+
+/// The same with whole releases.
+#[derive(Clone, PartialEq, Message)]
+#[allow(missing_docs, reason = "the names are those of the protocol")]
+pub struct ListRecordsResponse {
+    #[prost(string, tag = "2")]
+    pub next: String,
+    #[prost(message, repeated, tag = "4")]
+    pub releases: Vec<Release>,
+}
+
+/// A part of a page, with releases of either size.
+pub trait Part: Message + Default {
+    /// What it lists.
+    type Release: Revision;
+    /// The name that the next page begins with, and what is listed.
+    fn split(self) -> (String, Vec<Self::Release>);
+}
+
+impl Part for ListReleasesResponse {
+    type Release = ReleaseHead;
+    fn split(self) -> (String, Vec<ReleaseHead>) {
+        (self.next, self.releases)
+    }
+}
+
+impl Part for ListRecordsResponse {
+    type Release = Release;
+    fn split(self) -> (String, Vec<Release>) {
+        (self.next, self.releases)
+    }
 }
 
 /// Asks for one revision; 0 is the last.

@@ -13,6 +13,7 @@ pub mod host;
 pub mod options;
 pub mod plan;
 mod preview;
+mod record;
 pub mod session;
 mod storage;
 #[cfg(test)]
@@ -103,9 +104,11 @@ impl Guest for Plugin {
             ));
         }
         let host = Host::new(&cluster)?;
-        flow(&host, &target, &options)?
-            .preview(Plan::read(&plan)?)
-            .await
+        let flow = flow(&host, &target, &options)?;
+        if flow.options.adopt {
+            return flow.adoption(&cluster, host.namespace()).await;
+        }
+        flow.preview(Plan::read(&plan)?).await
     }
     async fn show(plan: Vec<u8>) -> Result<String, Error> {
         // Tiller renders, so there is nothing to show but what it would be given.
@@ -161,7 +164,8 @@ impl Guest for Plugin {
             Ok(heads) => Ok(view::releases(&heads, None)),
             Err(away) if is_away(&away) => {
                 let tillers = host.namespace();
-                let heads = storage::list(&cluster, tillers, namespace, &filter).await;
+                let fits = |name: &str| name.contains(&filter);
+                let heads = storage::list(&cluster, tillers, namespace, fits).await;
                 // Neither Tiller nor a record of one: then it is Tiller that is missing.
                 match heads {
                     Ok(heads) if !heads.is_empty() => {
@@ -172,6 +176,27 @@ impl Guest for Plugin {
             }
             Err(error) => Err(error),
         }
+    }
+    async fn records(
+        cluster: Connection,
+        namespace: Option<String>,
+        name: String,
+    ) -> Result<Vec<String>, Error> {
+        let host = Host::new(&cluster)?;
+        let namespace = namespace.as_deref();
+        let asked = async { Session::open(&host).await?.records(namespace, &name).await };
+        let found = match asked.await {
+            Ok(found) => found,
+            Err(away) if is_away(&away) => {
+                let fits = |other: &str| name.is_empty() || other == name;
+                match storage::list(&cluster, host.namespace(), namespace, fits).await {
+                    Ok(found) if !found.is_empty() => found,
+                    Ok(_) | Err(_) => return Err(away),
+                }
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(record::texts(&found))
     }
     async fn get(
         cluster: Connection,

@@ -46,6 +46,12 @@ impl<W: World> Flow<'_, W> {
     }
 }
 
+/// The objects of a manifest, none of which changes.
+pub(crate) fn unchanged(manifest: &str, namespace: &str) -> Result<Vec<Change>, Error> {
+    let objects = objects(manifest, namespace)?;
+    Ok(compare(&objects, &objects))
+}
+
 fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object
         .pointer(pointer)

@@ -8,9 +8,10 @@ use prost::Message;
 use crate::{
     calls::{
         GetHistoryRequest, GetHistoryResponse, GetReleaseContentRequest, GetVersionRequest,
-        GetVersionResponse, ListReleasesRequest, ListReleasesResponse, ReleaseResponse,
+        GetVersionResponse, ListRecordsResponse, ListReleasesRequest, ListReleasesResponse, Part,
+        ReleaseResponse,
     },
-    wire::{Code, Release, ReleaseHead, decode},
+    wire::{Code, Release, ReleaseHead, Revision, decode},
     world::{Ask, Channel, Failure, World},
 };
 
@@ -145,32 +146,64 @@ impl<C: Channel> Session<C> {
         namespace: Option<&str>,
         filter: &str,
     ) -> Result<Vec<ReleaseHead>, Error> {
-        let mut newest: BTreeMap<String, ReleaseHead> = BTreeMap::new();
+        let mut found = self
+            .pages::<ListReleasesResponse>(namespace, quoted(filter))
+            .await?;
+        found.retain(|release| release.name.contains(filter));
+        Ok(found)
+    }
+
+    /// The newest revision of every release whole, or of the one of that name.
+    ///
+    /// # Errors
+    /// Tiller's.
+    pub async fn records(
+        &self,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Vec<Release>, Error> {
+        let filter = if name.is_empty() {
+            String::new()
+        } else {
+            format!("^{}$", quoted(name))
+        };
+        let mut found = self.pages::<ListRecordsResponse>(namespace, filter).await?;
+        found.retain(|release| name.is_empty() || release.name == name);
+        Ok(found)
+    }
+
+    async fn pages<P: Part>(
+        &self,
+        namespace: Option<&str>,
+        filter: String,
+    ) -> Result<Vec<P::Release>, Error> {
+        let mut newest: BTreeMap<String, P::Release> = BTreeMap::new();
         let mut offset = String::new();
         for _ in 0..MAX_PAGES {
-            let next = self.page(namespace, filter, &offset, &mut newest).await?;
+            let next = self
+                .page::<P>(namespace, &filter, &offset, &mut newest)
+                .await?;
             // The name to start at; the same one twice would never end.
             if next.is_empty() || next == offset {
-                let releases = newest.into_values();
-                return Ok(releases.filter(|r| r.name.contains(filter)).collect());
+                return Ok(newest.into_values().collect());
             }
             offset = next;
         }
         Err(not_tiller("its list has no end"))
     }
 
-    async fn page(
+    async fn page<P: Part>(
         &self,
         namespace: Option<&str>,
         filter: &str,
         offset: &str,
-        newest: &mut BTreeMap<String, ReleaseHead>,
+        newest: &mut BTreeMap<String, P::Release>,
     ) -> Result<String, Error> {
         let request = ListReleasesRequest {
             limit: PAGE,
             offset: offset.to_owned(),
             sort_by: 1,
-            filter: quoted(filter),
+            filter: filter.to_owned(),
             sort_order: 0,
             // A superseded revision is never the newest.
             status_codes: [
@@ -190,14 +223,14 @@ impl<C: Channel> Session<C> {
         let ask = self.ask("ListReleases", &request, LOOK_MS);
         let mut next = String::new();
         let mut each = |message: Vec<u8>| {
-            let part: ListReleasesResponse = decode(&message)?;
-            if !part.next.is_empty() {
-                next = part.next;
+            let (after, releases) = decode::<P>(&message)?.split();
+            if !after.is_empty() {
+                next = after;
             }
-            for release in part.releases {
-                let known = newest.get(&release.name).map_or(-1, |r| r.version);
-                if release.version > known {
-                    newest.insert(release.name.clone(), release);
+            for release in releases {
+                let known = newest.get(release.name()).map_or(-1, P::Release::version);
+                if release.version() > known {
+                    newest.insert(release.name().to_owned(), release);
                 }
             }
             Ok(())

@@ -11,7 +11,7 @@ use optikon_plugin_sdk::{
 use prost::Message;
 use serde_json::Value;
 
-use crate::wire::{Release, ReleaseHead};
+use crate::wire::{Release, ReleaseHead, Revision};
 
 /// What a record may unpack to: a ConfigMap holds 1 MiB, and text packs to a tenth at best.
 const MAX_UNPACKED: u64 = 64 << 20;
@@ -83,16 +83,16 @@ async fn each<C: Requester>(
     Err(Error::too_large("Tiller has more records than are read"))
 }
 
-/// The newest revision of every release.
+/// The newest revision of every release whose name fits.
 ///
 /// # Errors
 /// What the server says.
-pub(crate) async fn list<C: Requester>(
+pub(crate) async fn list<C: Requester, R: Revision>(
     cluster: &C,
     tillers: &str,
     namespace: Option<&str>,
-    filter: &str,
-) -> Result<Vec<ReleaseHead>, Error> {
+    fits: impl Fn(&str) -> bool,
+) -> Result<Vec<R>, Error> {
     let mut newest: BTreeMap<String, (i32, String)> = BTreeMap::new();
     each(cluster, tillers, "OWNER=TILLER", |name, version, text| {
         if newest.get(name).is_none_or(|(known, _)| *known < version) {
@@ -103,11 +103,8 @@ pub(crate) async fn list<C: Requester>(
     let mut found = Vec::new();
     for (name, (_, text)) in newest {
         // One that cannot be read is no reason to show none.
-        if let Some(head) = name
-            .contains(filter)
-            .then(|| decoded::<ReleaseHead>(&text).ok())
-            .flatten()
-            && namespace.is_none_or(|wanted| wanted == head.namespace)
+        if let Some(head) = fits(&name).then(|| decoded::<R>(&text).ok()).flatten()
+            && namespace.is_none_or(|wanted| wanted == head.namespace())
         {
             found.push(head);
         }

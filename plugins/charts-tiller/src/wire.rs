@@ -256,6 +256,40 @@ impl Release {
     }
 }
 
+/// A revision, whole or not.
+pub trait Revision: Message + Default {
+    /// The release's name.
+    fn name(&self) -> &str;
+    /// The release's namespace.
+    fn namespace(&self) -> &str;
+    /// Its number.
+    fn version(&self) -> i32;
+}
+
+impl Revision for Release {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn namespace(&self) -> &str {
+        &self.namespace
+    }
+    fn version(&self) -> i32 {
+        self.version
+    }
+}
+
+impl Revision for ReleaseHead {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn namespace(&self) -> &str {
+        &self.namespace
+    }
+    fn version(&self) -> i32 {
+        self.version
+    }
+}
+
 impl ReleaseHead {
     /// Its state; a number that is not known is `Unknown`.
     #[must_use]

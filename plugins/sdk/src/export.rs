@@ -138,6 +138,10 @@ macro_rules! export_charts {
                     $crate::__start();
                     <$plugin as $crate::charts::Guest>::list_releases(cluster, namespace, filter).await
                 }
+                async fn records(cluster: $crate::Connection, namespace: Option<String>, name: String) -> Result<Vec<String>, $crate::Error> {
+                    $crate::__start();
+                    <$plugin as $crate::charts::Guest>::records(cluster, namespace, name).await
+                }
                 async fn get(cluster: $crate::Connection, target: $crate::charts::Target, revision: Option<u32>) -> Result<$crate::charts::Content, $crate::Error> {
                     $crate::__start();
                     <$plugin as $crate::charts::Guest>::get(cluster, target, revision).await

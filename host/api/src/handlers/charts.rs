@@ -257,18 +257,22 @@ async fn act(
 ) -> Answer {
     let wait = wait(query)?;
     let bytes = negotiate::body(body, MAX_BODY).await?;
-    let verb = if kind == OperationKind::Test {
-        "test"
-    } else {
-        "rollback"
+    let verb = match kind {
+        OperationKind::Test => "test",
+        OperationKind::Adopt => "adopt",
+        _ => "rollback",
     };
     let line = ["POST /charts", release, verb, query.unwrap_or_default()];
     let once = once(caller, headers, &line, &bytes)?;
     let request = ActionRequest::read(negotiate::document(headers, &bytes)?, release)?;
     let charts = &gateway.charts;
     if request.dry_run != DryRun::None {
-        let preview = charts.preview_act(caller, kind, release, &request);
-        return reply_json(StatusCode::OK, &preview.await?);
+        let preview = if kind == OperationKind::Adopt {
+            charts.preview_adoption(caller, release, &request).await?
+        } else {
+            charts.preview_act(caller, kind, release, &request).await?
+        };
+        return reply_json(StatusCode::OK, &preview);
     }
     let operation = match before(charts, caller, once.as_ref()).await? {
         Some(operation) => operation,
@@ -317,6 +321,32 @@ pub(crate) async fn test(
         &gateway,
         &caller,
         OperationKind::Test,
+        &release,
+        query.as_deref(),
+        &headers,
+        body,
+    )
+    .await
+}
+
+/// Hands a release of Tiller over to Helm's own storage on the selected clusters; its objects are left alone. With
+/// `dryRun: server`, says what that would write and remove. `options.keepHistory` keeps Tiller's records.
+#[utoipa::path(post, path = "/charts/{release}/adopt", tag = "charts", request_body = Object,
+    params(("release" = String, Path), ("wait" = Option<bool>, Query)),
+    responses((status = 200, description = "A preview, or an operation that was waited for", body = Object),
+        (status = 202, description = "Accepted; Location names the operation", body = Object)))]
+pub(crate) async fn adopt(
+    State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Path(release): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    act(
+        &gateway,
+        &caller,
+        OperationKind::Adopt,
         &release,
         query.as_deref(),
         &headers,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{Call, Connection};
-use crate::error::Result;
+use crate::{error::Result, words::ClusterName};
 
 /// What a plan may depend on. The engine notes which of these a `prepare` really read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -138,14 +138,17 @@ pub struct ObjectChange {
 /// connection, and safe to repeat: work that the same operation did before is recognised.
 #[async_trait]
 pub trait Charts: Send + Sync + std::fmt::Debug {
-    /// The slot that serves a cluster, where this backend stands for several: part of what a plan is made for. Empty:
-    /// it serves every cluster itself.
+    /// The slot that serves the release of `facts` on a cluster, where this backend stands for several: part of what a plan
+    /// is made for. Empty: it serves every cluster itself.
     ///
     /// # Errors
     /// When that cannot be told, as the cluster does not answer.
-    async fn choice(&self, _cluster: &dyn Connection) -> Result<String> {
+    async fn choice(&self, _cluster: Arc<dyn Connection>, _facts: &Facts) -> Result<String> {
         Ok(String::new())
     }
+
+    /// A cluster was changed: what was found out about it is looked at anew.
+    fn forget(&self, _cluster: &ClusterName) {}
 
     /// Looks into an archive: a JSON object with `name`, `version`, `appVersion`, `description`,
     /// `type`, `kubeVersion`, `deprecated`, `dependencies`.
@@ -246,6 +249,15 @@ pub trait Charts: Send + Sync + std::fmt::Debug {
         namespace: Option<String>,
         filter: &str,
     ) -> Result<Vec<Release>>;
+
+    /// The same, whole, as Helm 3 keeps it: JSON objects; `name` is that of one, empty for all. Secret.
+    async fn records(
+        &self,
+        call: Call,
+        cluster: Arc<dyn Connection>,
+        namespace: Option<String>,
+        name: &str,
+    ) -> Result<Vec<serde_json::Value>>;
 
     /// One revision; absent = the newest.
     async fn get(

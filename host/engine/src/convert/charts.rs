@@ -77,6 +77,21 @@ pub(crate) fn from_releases(releases: Vec<wit::Release>) -> Result<Vec<Release>,
     releases.into_iter().map(from_release).collect()
 }
 
+/// Records that name what they are of; the rest is for whoever reads them.
+pub(crate) fn from_records(records: Vec<String>) -> Result<Vec<serde_json::Value>, Broken> {
+    let bytes = records.iter().map(String::len).sum();
+    check::size("records", bytes, MAX_CONTENT_BYTES)?;
+    let each = records.into_iter().map(|text| {
+        let record = check::json_object("a record", &text)?;
+        for key in ["name", "namespace"] {
+            let text = record.get(key).and_then(serde_json::Value::as_str);
+            name(&format!("a record's {key}"), text.unwrap_or_default())?;
+        }
+        Ok(record.into())
+    });
+    each.collect()
+}
+
 pub(crate) fn from_content(content: wit::Content) -> Result<Content, Broken> {
     let bytes = content.manifest.len() + content.values.len() + content.notes.len();
     check::size("a revision", bytes, MAX_CONTENT_BYTES)?;

@@ -24,8 +24,8 @@ use crate::{
     check::{self, Broken},
     convert::{
         charts::{
-            from_change, from_content, from_outcome, from_release_error, from_releases,
-            from_warnings,
+            from_change, from_content, from_outcome, from_records, from_release_error,
+            from_releases, from_warnings,
         },
         error::own_fault,
     },
@@ -355,6 +355,29 @@ impl Charts for ChartsSlot {
                         .call_list_releases(accessor, link, namespace, filter)
                         .await?;
                     typed(answer, "", from_releases)
+                })
+            })
+            .await
+    }
+
+    async fn records(
+        &self,
+        call: Call,
+        cluster: Arc<dyn Connection>,
+        namespace: Option<String>,
+        name: &str,
+    ) -> Result<Vec<Value>> {
+        let name = name.to_owned();
+        let plugin = self.plugin()?;
+        plugin
+            .serve(call, "records", move |accessor, role| {
+                Box::pin(async move {
+                    let link = accessor.with(|mut access| access.get().lend(cluster))?;
+                    let releases = role.optikon_charts_releases();
+                    let answer = releases
+                        .call_records(accessor, link, namespace, name)
+                        .await?;
+                    typed(answer, "", from_records)
                 })
             })
             .await

@@ -69,11 +69,12 @@ pub(crate) async fn list(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let labels = labels(query.as_deref())?;
-    let key = format!("{:?}\n{labels}", caller.selector);
-    let query = query_for(&labels, "");
+    let is_whole = sees_all(&caller);
+    let key = format!("{is_whole} {:?}\n{labels}", caller.selector);
+    let selection = selection(&labels);
     let look = async {
-        let answer = gateway.charts.releases(&caller, &query).await?;
-        let shown = items_of(&answer).map(|row| v0::release(row, None));
+        let answer = gateway.charts.records(&caller, &selection, "").await?;
+        let shown = items_of(&answer).map(|row| shown(row, is_whole));
         Ok::<_, Problem>(Listed {
             body: Bytes::from(Value::Array(shown.collect()).to_string()),
             errors: errors_of(&answer),
@@ -84,14 +85,21 @@ pub(crate) async fn list(
     Ok(with_errors(response, &listed.errors))
 }
 
-fn query_for(labels: &str, filter: &str) -> ReleaseQuery {
-    ReleaseQuery {
-        selection: Selection {
-            names: Vec::new(),
-            selector: labels.to_owned(),
-        },
-        namespace: None,
-        filter: filter.to_owned(),
+/// As on /charts: values, manifests and hooks may hold secrets.
+fn sees_all(caller: &Caller) -> bool {
+    caller.role >= Role::Operator
+}
+
+fn shown(row: &Value, is_whole: bool) -> Value {
+    let cluster = row.get("cluster").and_then(Value::as_str);
+    let record = row.get("record").unwrap_or(&Value::Null);
+    v0::release(cluster.unwrap_or_default(), record, is_whole)
+}
+
+fn selection(labels: &str) -> Selection {
+    Selection {
+        names: Vec::new(),
+        selector: labels.to_owned(),
     }
 }
 
@@ -102,10 +110,12 @@ async fn whereabouts(
     labels: &str,
     id: &str,
 ) -> Result<(BTreeMap<String, Vec<String>>, Vec<(String, String)>), Problem> {
-    let answer = gateway
-        .charts
-        .releases(caller, &query_for(labels, id))
-        .await?;
+    let query = ReleaseQuery {
+        selection: selection(labels),
+        namespace: None,
+        filter: id.to_owned(),
+    };
+    let answer = gateway.charts.releases(caller, &query).await?;
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in items_of(&answer) {
         let text = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -137,41 +147,13 @@ pub(crate) async fn read(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let labels = labels(query.as_deref())?;
-    let (found, errors) = whereabouts(&gateway, &caller, &labels, &id).await?;
-    let Some((namespace, clusters)) = found.into_iter().next() else {
+    let selection = selection(&labels);
+    let answer = gateway.charts.records(&caller, &selection, &id).await?;
+    let errors = errors_of(&answer);
+    let Some(row) = items_of(&answer).next() else {
         return Ok(unknown(&id, &errors));
     };
-    let selection = Selection {
-        names: clusters.into_iter().take(1).collect(),
-        selector: String::new(),
-    };
-    let part = |part: &'static str| {
-        let (gateway, caller, selection, id) = (&gateway, &caller, &selection, &id);
-        let namespace = &namespace;
-        async move {
-            let answer = gateway
-                .charts
-                .release(caller, selection, id, namespace, part, None)
-                .await?;
-            Ok::<_, Problem>(items_of(&answer).next().cloned())
-        }
-    };
-    let Some(row) = part("notes").await? else {
-        return Ok(unknown(&id, &errors));
-    };
-    let mut content = json!({ "notes": row.get("notes") });
-    // As on /charts: values and manifests may hold secrets.
-    if caller.role >= Role::Operator {
-        for name in ["manifest", "values"] {
-            let found = part(name).await?;
-            if let (Some(value), Value::Object(content)) =
-                (found.and_then(|row| row.get(name).cloned()), &mut content)
-            {
-                content.insert(name.to_owned(), value);
-            }
-        }
-    }
-    let shown = v0::release(&row, Some(&content));
+    let shown = shown(row, sees_all(&caller));
     let response = json_bytes(StatusCode::OK, shown.to_string());
     Ok(with_errors(response, &errors))
 }

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::{
-    ActionRequest, ChartFlows, ChartsRequest, Live, Once, REPORTS, Wish,
+    ActionRequest, ChartFlows, ChartsRequest, Live, Once, REPORTS, Wish, adopt,
     journal::{Sealed, sealed_id},
+    request::DryRun,
     targets,
 };
 use crate::{
@@ -74,7 +75,7 @@ impl ChartFlows {
         self.accept(operation, &sealed, row).await
     }
 
-    /// Rolls back, tests or uninstalls a release on the selected clusters.
+    /// Rolls back, tests, uninstalls or hands over a release on the selected clusters.
     ///
     /// # Errors
     /// As [`ChartFlows::apply`].
@@ -86,9 +87,15 @@ impl ChartFlows {
         request: ActionRequest,
         once: Option<Once>,
     ) -> Result<Operation> {
+        if request.dry_run != DryRun::None {
+            let message = "only adopt has a dry run, and it is server";
+            return Err(Error::invalid("dryRun", message));
+        }
         let claim = self.inner.claim(once)?;
         let chosen = targets::select(self.inner.clusters.mirror(), caller, &request.targets)?;
-        let (slot, _) = self.inner.backend(request.backend.as_deref())?;
+        // Handing over is the work of the one that is left.
+        let usual = (kind == OperationKind::Adopt).then_some(adopt::LEFT);
+        let (slot, _) = self.inner.backend(request.backend.as_deref().or(usual))?;
         let rows = targets::rows(&chosen, &request.strategy)?;
         let sealed = Sealed {
             slot: slot.to_string(),

@@ -6,6 +6,7 @@
 //! itself (`target`). What releases are there is read with a row per cluster (`read`, `drift`), each once (`remember`).
 
 mod accept;
+mod adopt;
 mod archives;
 mod auto;
 mod drift;

@@ -276,7 +276,7 @@ impl Inner {
             }
             facts.action = prepared.action.to_owned();
             facts.backend = backend
-                .choice(connection.as_ref())
+                .choice(connection.clone(), &facts)
                 .await
                 .map_err(|error| (reason_of(&error).to_owned(), error))?;
             prepared.facts = Some(facts.clone());

@@ -75,6 +75,37 @@ impl ChartFlows {
         .await
     }
 
+    /// The newest revision of every release whole, as `record` of each row; with `name`, of that one. Secret.
+    ///
+    /// # Errors
+    /// As [`ChartFlows::releases`].
+    pub async fn records(
+        &self,
+        caller: &Caller,
+        selection: &Selection,
+        name: &str,
+    ) -> Result<Value> {
+        let name = name.to_owned();
+        self.each(caller, selection, |inner, entry, backend| {
+            let name = name.clone();
+            Box::pin(async move {
+                let connection = inner
+                    .connect(&entry, Writes::None)
+                    .await
+                    .map_err(|fault| of_fault(&fault))?;
+                let watched = Watched::reading(connection);
+                let call = Call::client().within(DEADLINE);
+                let found = backend.records(call, watched.clone(), None, &name).await;
+                let found = found.map_err(|error| watched.problem(&error))?;
+                let rows = found.into_iter();
+                Ok(rows
+                    .map(|record| Map::from_iter([("record".to_owned(), record)]))
+                    .collect())
+            })
+        })
+        .await
+    }
+
     /// One part of a release, per cluster: `release`, `history`, `manifest`, `values`, `notes`.
     ///
     /// # Errors

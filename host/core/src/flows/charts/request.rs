@@ -238,7 +238,7 @@ pub struct ChartsRequest {
     pub dry_run: DryRun,
 }
 
-/// The body of rollback, test and uninstall.
+/// The body of rollback, test, adopt and uninstall.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ActionRequest {
@@ -260,7 +260,7 @@ pub struct ActionRequest {
     /// `auto` (default) or a backend's name.
     #[serde(default)]
     pub backend: Option<String>,
-    /// `server`: what would change, of a rollback or an uninstall.
+    /// `server`: what would change, of a rollback, an uninstall or an adoption.
     #[serde(default)]
     pub dry_run: DryRun,
 }

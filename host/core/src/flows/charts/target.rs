@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use tracing::Instrument;
 
 use super::{
+    adopt,
     prepare::options_json,
     request::OnFailure,
     run::{Course, TIMEOUT},
@@ -203,7 +204,7 @@ impl Course<'_> {
                 }
             };
             match (deed.kind, &found) {
-                (OperationKind::Uninstall, Found::Gone) => {
+                (OperationKind::Uninstall | OperationKind::Adopt, Found::Gone) => {
                     return (TargetState::Succeeded, None, None);
                 }
                 // Removing goes on where it was cut off, whatever is left.
@@ -292,7 +293,10 @@ impl Course<'_> {
         let facts = self.facts(entry, row);
         let given = self.sealed.options.timeout_seconds;
         let timeout = self.within(given.map_or(TIMEOUT, Duration::from_secs));
-        let options = options_json(&self.sealed.options, timeout);
+        let options = match deed.kind {
+            OperationKind::Adopt => adopt::options_of(&self.sealed.options, timeout),
+            _ => options_json(&self.sealed.options, timeout),
+        };
         let mut call = Call::background().within(self.within(timeout + SLACK));
         call.operation = Some(self.live.id.clone());
         let plan = self.sealed.plan(row).map_err(|e| of_error(&e))?;
@@ -322,6 +326,10 @@ impl Course<'_> {
                 "an operation of kind {kind:?} has no plan"
             ))),
         };
+        for backend in self.inner.backends.values() {
+            // Who serves the cluster may be another one now.
+            backend.forget(entry.cluster.name());
+        }
         done.map_err(|error| watched.problem(&error))
     }
 

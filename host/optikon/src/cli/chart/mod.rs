@@ -1,5 +1,6 @@
 //! `optikon chart`.
 
+mod adopt;
 mod change;
 mod read;
 mod select;
@@ -46,6 +47,8 @@ enum Command {
     Delete(change::DeleteFlags),
     /// Runs a release's test hooks.
     Test(change::TestFlags),
+    /// Hands a release of Tiller over to Helm's own storage; looks first, and leaves its objects alone.
+    Adopt(adopt::AdoptFlags),
     /// Shows the releases of every cluster in one table, and which clusters did not answer.
     #[command(visible_alias = "ls")]
     List(read::ListFlags),
@@ -73,6 +76,7 @@ pub(crate) async fn run(args: ChartArgs) -> Result<ExitCode> {
         Command::Rollback(flags) => change::rollback(&client, &flags, format).await,
         Command::Delete(flags) => change::delete(&client, &flags, format).await,
         Command::Test(flags) => change::test(&client, &flags, format).await,
+        Command::Adopt(flags) => adopt::adopt(&client, &flags, format).await,
         Command::List(flags) => read::list(&client, &flags, format).await,
         Command::Get(flags) => read::get(&client, &flags, format).await,
         Command::History(flags) => read::history(&client, &flags, format).await,

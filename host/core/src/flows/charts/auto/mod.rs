@@ -7,8 +7,9 @@
 mod look;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -23,6 +24,7 @@ use crate::{
     },
     words::{ClusterName, Selector, SlotName},
 };
+use look::look;
 
 use look::look;
 
@@ -32,6 +34,8 @@ const HELM: &str = "charts-helm";
 const TILLER: &str = "charts-tiller";
 /// How long what was found in a cluster is believed.
 const BELIEVED_MS: u64 = 10_000;
+/// A look at one release.
+const LOOK: Duration = Duration::from_secs(30);
 /// Before the payload of a plan: whose it is.
 const MAGIC: &[u8] = b"optauto1";
 
@@ -174,8 +178,36 @@ fn is_unknown<T>(result: &Result<T>) -> bool {
 
 #[async_trait]
 impl Charts for Auto {
-    async fn choice(&self, cluster: &dyn Connection) -> Result<String> {
-        Ok(self.choose(cluster).await?.slot.to_string())
+    async fn choice(&self, cluster: Arc<dyn Connection>, facts: &Facts) -> Result<String> {
+        let choice = self.choose(cluster.as_ref()).await?;
+        let Some(other) = choice.other else {
+            return Ok(choice.slot.to_string());
+        };
+        // Both are there: who has the release goes on with it.
+        let ask = |slot: &SlotName| {
+            let (backend, cluster, facts) = (self.backend(slot), cluster.clone(), facts.clone());
+            async move {
+                let call = Call::background().within(LOOK);
+                backend?.history(call, cluster, facts, 1).await
+            }
+        };
+        let is_others = match ask(&choice.slot).await {
+            Err(Error::NotFound { .. }) => match ask(&other).await {
+                Ok(_) => true,
+                Err(Error::NotFound { .. }) => false,
+                Err(error) => return Err(error),
+            },
+            Ok(_) => false,
+            Err(error) => return Err(error),
+        };
+        let slot = if is_others { other } else { choice.slot };
+        Ok(slot.to_string())
+    }
+
+    fn forget(&self, cluster: &ClusterName) {
+        let entry = self.mirror.get(cluster);
+        let key = entry.map_or_else(|| cluster.to_string(), |entry| entry.uid.to_string());
+        self.lock().remove(&key);
     }
 
     async fn describe(&self, call: Call, archive: Bytes) -> Result<Value> {
@@ -361,8 +393,41 @@ impl Charts for Auto {
             let more = other
                 .list_releases(call, cluster, namespace, filter)
                 .await?;
+            // What was handed over may still have its old records.
+            let is_known = |release: &Release| {
+                let mut known = found.iter();
+                known.any(|k| k.name == release.name && k.namespace == release.namespace)
+            };
+            let more: Vec<_> = more.into_iter().filter(|r| !is_known(r)).collect();
             found.extend(more);
             found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        }
+        Ok(found)
+    }
+
+    async fn records(
+        &self,
+        call: Call,
+        cluster: Arc<dyn Connection>,
+        namespace: Option<String>,
+        name: &str,
+    ) -> Result<Vec<Value>> {
+        let (first, other) = self.serving(cluster.as_ref()).await?;
+        let mut found = first
+            .records(call.clone(), cluster.clone(), namespace.clone(), name)
+            .await?;
+        if let Some(other) = other {
+            let key = |record: &Value| {
+                let text = |key: &str| record.get(key).and_then(Value::as_str).map(str::to_owned);
+                (text("namespace"), text("name"))
+            };
+            let known: HashSet<_> = found.iter().map(key).collect();
+            let more = other.records(call, cluster, namespace, name).await?;
+            found.extend(
+                more.into_iter()
+                    .filter(|record| !known.contains(&key(record))),
+            );
+            found.sort_by_key(key);
         }
         Ok(found)
     }

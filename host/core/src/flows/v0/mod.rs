@@ -1,7 +1,9 @@
 //! The shapes of the original Optikon API (2018), over the same use-cases as everything else.
 //!
 //! A cluster's connection stands in annotations there: `APIServer`, and `Conf`, a whole kubeconfig, which is taken apart on
-//! the way in and never comes out again. Keys of releases are capitalised, as the original wrote them.
+//! the way in and never comes out again. Keys of releases are capitalised
+
+mod release;
 
 use serde_json::{Map, Value, json};
 
@@ -14,6 +16,8 @@ use crate::{
     error::{Error, Result},
     words::{GROUP_VERSION, KIND},
 };
+
+pub use release::release;
 
 /// A kubeconfig; comes out empty.
 const CONF: &str = "Conf";
@@ -170,90 +174,6 @@ fn ca_bundle(pem: &str) -> String {
     STANDARD.encode(pem)
 }
 
-/// A release as the original showed it, from a row of `/charts`; `content` adds what only a look at the one release gives.
-pub fn release(row: &Value, content: Option<&Value>) -> Value {
-    let text = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default();
-    let mut info = Fields::default();
-    info.text("FirstDeployed", text("firstDeployed"));
-    info.text("LastDeployed", text("updated"));
-    info.text("Deleted", text("deleted"));
-    info.text("Description", text("description"));
-    let mut status = Fields::default();
-    status.text("Code", code(text("status")));
-    status.text("Resources", text("resources"));
-    let notes = content.and_then(|c| c.get("notes")).and_then(Value::as_str);
-    status.text("Notes", notes.unwrap_or_else(|| text("notes")));
-    info.0.insert("Status".into(), status.0.into());
-    let mut metadata = Fields::default();
-    let chart = text("chartName");
-    metadata.text(
-        "Name",
-        if chart.is_empty() {
-            text("chart")
-        } else {
-            chart
-        },
-    );
-    metadata.text("Version", text("chartVersion"));
-    metadata.text("AppVersion", text("appVersion"));
-    metadata.text("Description", text("chartDescription"));
-    let mut out = Fields::default();
-    out.text("Name", text("name"));
-    out.0.insert("Info".into(), info.0.into());
-    out.0.insert(
-        "Chart".into(),
-        json!({ "Metadata": metadata.0, "Template": null, "Dependencies": null, "Files": null }),
-    );
-    if let Some(content) = content {
-        let values = content
-            .get("values")
-            .filter(|v| v.as_object().is_some_and(|v| !v.is_empty()));
-        // JSON is YAML.
-        let raw = values.map(Value::to_string).unwrap_or_default();
-        let mut config = Fields::default();
-        config.text("Raw", &raw);
-        config.0.insert("Values".into(), Value::Null);
-        out.0.insert("Config".into(), config.0.into());
-        let manifest = content.get("manifest").and_then(Value::as_str);
-        out.text("Manifest", manifest.unwrap_or_default());
-    }
-    out.0.insert("Hooks".into(), Value::Null);
-    out.0.insert(
-        "Version".into(),
-        row.get("revision").cloned().unwrap_or(Value::from(0)),
-    );
-    out.text("Namespace", text("namespace"));
-    out.text("OnCluster", text("cluster"));
-    Value::Object(out.0)
-}
-
-/// Tiller's word for a state.
-fn code(word: &str) -> &'static str {
-    match word {
-        "deployed" => "DEPLOYED",
-        "uninstalled" => "DELETED",
-        "superseded" => "SUPERSEDED",
-        "failed" => "FAILED",
-        "uninstalling" => "DELETING",
-        "pending-install" => "PENDING_INSTALL",
-        "pending-upgrade" => "PENDING_UPGRADE",
-        "pending-rollback" => "PENDING_ROLLBACK",
-        _ => "UNKNOWN",
-    }
-}
-
-/// An object that leaves empty texts out.
-#[derive(Default)]
-struct Fields(Map<String, Value>);
-
-impl Fields {
-    fn text(&mut self, key: &str, text: &str) {
-        if !text.is_empty() {
-            self.0.insert(key.to_owned(), text.into());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -282,21 +202,5 @@ mod tests {
         let body = json!({ "metadata": { "name": "a", "annotations": { "Conf": "{" } } });
         assert!(matches!(draft(&body, None), Err(Error::Invalid(_))));
         assert!(matches!(draft(&json!([]), None), Err(Error::Malformed(_))));
-    }
-
-    #[test]
-    fn a_release_has_capitalised_keys_and_nothing_empty() {
-        let row = json!({ "cluster": "edge-1", "name": "web", "namespace": "default", "revision": 5,
-            "status": "deployed", "chart": "web-1.0.0", "chartName": "web", "chartVersion": "1.0.0" });
-        let shown = release(&row, None);
-        assert_eq!(shown["Name"], "web");
-        assert_eq!(shown["OnCluster"], "edge-1");
-        assert_eq!(shown["Version"], 5);
-        assert_eq!(
-            shown["Chart"]["Metadata"],
-            json!({ "Name": "web", "Version": "1.0.0" })
-        );
-        assert_eq!(shown["Info"], json!({ "Status": { "Code": "DEPLOYED" } }));
-        assert!(shown.get("Manifest").is_none() && shown["Hooks"].is_null());
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod releases;
+mod tiller;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -23,6 +24,9 @@ const READY: &str = "Ctrl-C stops all of it.";
 /// Two API servers, their controllers and a gateway, on a loaded machine.
 const START: Duration = Duration::from_secs(900);
 
+/// Demos share a data folder.
+static DEMO: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// What the demo printed for another terminal.
 struct Demo {
     process: Process,
@@ -32,11 +36,13 @@ struct Demo {
 }
 
 impl Demo {
-    async fn start() -> Result<Self> {
+    async fn start(more: &[&str]) -> Result<Self> {
         let scratch = scratch::folder()?;
         let log = scratch.path().join("demo.log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_optikon-demo"));
-        command.args(["--clusters", "2", "--listen", "127.0.0.1:0"]);
+        command
+            .args(["--clusters", "2", "--listen", "127.0.0.1:0"])
+            .args(more);
         let (process, stdout) = Process::start_piped("optikon-demo", command, &log)?;
         let lines = tokio::task::spawn_blocking(move || {
             let mut said = Vec::new();
@@ -80,6 +86,14 @@ impl Demo {
         let output = self.output(program, arguments).await?;
         let said = [output.stdout, output.stderr].concat();
         Ok((output.status.code(), String::from_utf8(said)?))
+    }
+
+    /// Ends it as Ctrl-C does.
+    async fn end(&mut self) -> Result<()> {
+        self.process.signal(Signal::INT)?;
+        let ended = self.process.ended(Duration::from_secs(60)).await?;
+        assert!(ended.success(), "the demo ended with {ended}");
+        Ok(())
     }
 
     async fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
@@ -134,7 +148,8 @@ fn answer<'a>(said: &'a str, command: &str) -> &'a str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commands_of_the_first_page_work_as_shown() -> Result<()> {
-    let mut demo = Demo::start().await?;
+    let _alone = DEMO.lock().await;
+    let mut demo = Demo::start(&[]).await?;
     releases::roll_out(&demo).await?;
     releases::live_beside_helm(&demo).await?;
     let script = "examples/quickstart/quickstart.sh";
@@ -201,8 +216,5 @@ async fn the_commands_of_the_first_page_work_as_shown() -> Result<()> {
         );
     }
     releases::assert_first_steps(&said);
-    demo.process.signal(Signal::INT)?;
-    let ended = demo.process.ended(Duration::from_secs(60)).await?;
-    assert!(ended.success(), "the demo ended with {ended}");
-    Ok(())
+    demo.end().await
 }

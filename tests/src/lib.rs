@@ -14,6 +14,7 @@ pub mod client;
 pub mod cluster;
 mod etcd;
 pub mod fake;
+pub mod front;
 pub mod gateway;
 pub mod keys;
 pub mod manifests;

@@ -36,6 +36,16 @@ const COMMANDS: &[(&str, &str, &str)] = &[
         "tests/quickstart/main.rs",
         "quickstart.sh",
     ),
+    (
+        "cargo xtask demo --tiller",
+        "tests/quickstart/tiller.rs",
+        "--tiller",
+    ),
+    (
+        "cargo xtask demo --tiller --v0 127.0.0.1:7701",
+        "tests/quickstart/tiller.rs",
+        "--v0",
+    ),
 ];
 
 /// Blocks of these documents are held to [`COMMANDS`].

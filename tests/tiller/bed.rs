@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use optikon_tests::client::Reply;
-use optikon_tests::{Cluster, Gateway, Testbed};
+use optikon_tests::{Cluster, Gateway, Testbed, wait_for};
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -23,6 +23,8 @@ pub(crate) struct Bed {
     pub(crate) tillers: [Cluster; 2],
     /// `plain`, without Tiller.
     pub(crate) plain: Cluster,
+    /// `plain-2`, likewise.
+    pub(crate) other: Cluster,
     /// The port of `[v0]`.
     pub(crate) original: u16,
 }
@@ -38,15 +40,16 @@ pub(crate) async fn bed() -> &'static Bed {
 impl Bed {
     async fn start() -> Result<Self> {
         let testbed = Testbed::start().await?;
-        let (first, second, plain) = tokio::try_join!(
+        let (first, second, plain, other) = tokio::try_join!(
             testbed.cluster("tiller-1").tiller().start(),
             testbed.cluster("tiller-2").tiller().start(),
             testbed.cluster("plain").nodes(1).start(),
+            testbed.cluster("plain-2").start(),
         )?;
         let original = optikon_tests::ports::probably_free()?;
         let config = format!("[v0]\nlisten = \"127.0.0.1:{original}\"\nrole = \"operator\"\n");
         let gateway = Gateway::builder().config(&config).start().await?;
-        for cluster in [&first, &second, &plain] {
+        for cluster in [&first, &second, &plain, &other] {
             register(
                 &gateway,
                 cluster,
@@ -58,6 +61,7 @@ impl Bed {
             gateway,
             tillers: [first, second],
             plain,
+            other,
             original,
         })
     }
@@ -227,6 +231,18 @@ pub(crate) fn chart_file(cluster: &Cluster, name: &str, archive: &[u8]) -> Resul
     let path = cluster.write_file(name, "")?;
     std::fs::write(&path, archive)?;
     Ok(path.display().to_string())
+}
+
+/// Waits until the gateway counts no tunnel.
+pub(crate) async fn no_tunnel_is_open(gateway: &Gateway) {
+    wait_for("every tunnel to be closed", PATIENCE, || async {
+        let metrics = gateway.client()?.get("/metrics").await?.text;
+        let mut lines = metrics.lines();
+        let open = lines.find(|line| line.starts_with("optikon_tunnels_open"));
+        Ok(open.is_some_and(|line| line.ends_with(" 0")).then_some(()))
+    })
+    .await
+    .unwrap();
 }
 
 /// A value of a ConfigMap in `default`; empty when there is none.

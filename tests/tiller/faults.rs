@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use optikon_tests::front::{Front, Manner};
 use optikon_tests::{Gateway, Testbed, tiller, wait_for};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -255,9 +256,14 @@ async fn what_is_not_tiller_or_not_ready_has_its_reason_and_leaves_no_tunnel() {
         .wait_for_pod("kube-system", "tiller-a")
         .await
         .unwrap();
-    crate::bed::register(gateway, &cluster, json!({}))
-        .await
-        .unwrap();
+    // Tunnels are counted on the way, as the node's end of one stays open as long as its peer likes.
+    let front = Front::start(&cluster, testbed.keys(), Manner::default());
+    let front = front.await.unwrap();
+    let body = json!({
+        "name": "odd", "server": front.server(), "ca": cluster.ca(), "token": cluster.admin_token(),
+    });
+    let client = gateway.client().unwrap();
+    client.create("/cluster", &body).await.unwrap();
     let digest = upload(gateway, chart("1.0.0")).await.unwrap();
     let install = |name: &'static str| {
         let digest = digest.clone();
@@ -275,13 +281,8 @@ async fn what_is_not_tiller_or_not_ready_has_its_reason_and_leaves_no_tunnel() {
     impostor.speaks.store(true, Ordering::Release);
     let (reason, done) = install("garbage").await;
     assert_eq!(reason, "NotTiller", "{done}");
-    // What kwok keeps open towards the pod is its own.
     wait_for("the tunnels to be closed", PATIENCE, || async {
-        let metrics = gateway.client()?.get("/metrics").await?.text;
-        let open = metrics
-            .lines()
-            .find(|line| line.starts_with("optikon_tunnels_open"));
-        Ok(open.is_some_and(|line| line.ends_with(" 0")).then_some(()))
+        Ok((front.tunnels() == 0).then_some(()))
     })
     .await
     .unwrap();

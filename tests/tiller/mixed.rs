@@ -10,36 +10,42 @@ async fn one_install_is_tillers_here_and_helms_there() {
     let bed = bed().await;
     let gateway = &bed.gateway;
     let digest = upload(gateway, chart("1.0.0")).await.unwrap();
-    let clusters = ["plain", "tiller-2"];
+    let clusters = ["plain", "plain-2", "tiller-1", "tiller-2"];
     let more = json!({ "backend": "auto", "values": { "color": "red" } });
     let done = apply(gateway, Method::POST, "both", &digest, &clusters, more)
         .await
         .unwrap();
     assert_eq!(done["state"], "succeeded", "{done}");
     assert_eq!(done["plans"], 2, "one a backend");
-    for (cluster, service) in [(&bed.tillers[1], "Tiller"), (&bed.plain, "Helm")] {
+    let all = [
+        (&bed.tillers[0], "Tiller"),
+        (&bed.tillers[1], "Tiller"),
+        (&bed.plain, "Helm"),
+        (&bed.other, "Helm"),
+    ];
+    for (cluster, service) in all {
         assert_eq!(target(&done, cluster.name())["revision"], 1, "{done}");
         assert_eq!(setting(cluster, "both", "service").await.unwrap(), service);
     }
     // Each sees its own.
-    let seen = bed.tillers[1]
-        .helm2(&["list", "--short", "^both$"])
-        .await
-        .unwrap();
-    assert_eq!(seen.trim(), "both");
-    let seen = bed
-        .plain
-        .helm(&["list", "--short", "--filter", "^both$"])
-        .await
-        .unwrap();
-    assert_eq!(seen.trim(), "both");
-    let none = bed.tillers[1].helm(&["list", "--short"]).await.unwrap();
-    assert_eq!(none.trim(), "");
+    for (cluster, service) in all {
+        let helm = cluster
+            .helm(&["list", "--short", "--filter", "^both$"])
+            .await;
+        let helm = helm.unwrap();
+        if service == "Helm" {
+            assert_eq!(helm.trim(), "both");
+        } else {
+            assert_eq!(helm.trim(), "");
+            let helm2 = cluster.helm2(&["list", "--short", "^both$"]).await;
+            assert_eq!(helm2.unwrap().trim(), "both");
+        }
+    }
 
     // Shown alike.
     let list = gateway.client().unwrap();
     let list = list
-        .read("/charts?clusters=plain,tiller-2&filter=both")
+        .read("/charts?clusters=plain,plain-2,tiller-1,tiller-2&filter=both")
         .await
         .unwrap();
     for cluster in clusters {
@@ -58,7 +64,7 @@ async fn one_install_is_tillers_here_and_helms_there() {
     assert_eq!(done["state"], "succeeded", "{done}");
     let gone = uninstall(gateway, "both", &clusters).await.unwrap();
     assert_eq!(gone["state"], "succeeded", "{gone}");
-    for cluster in [&bed.tillers[1], &bed.plain] {
+    for (cluster, _) in all {
         assert_eq!(setting(cluster, "both", "color").await.unwrap(), "");
     }
 }

@@ -1,12 +1,9 @@
 //! Every verb in both directions: what we make, the real Helm 2 works on, and the other way round.
 
-use optikon_tests::wait_for;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::bed::{
-    PATIENCE, act, apply, bed, chart, chart_file, on, setting, target, uninstall, upload,
-};
+use crate::bed::{act, apply, bed, chart, chart_file, on, setting, target, uninstall, upload};
 
 const ONE: [&str; 1] = ["tiller-1"];
 
@@ -165,39 +162,36 @@ async fn a_failing_test_is_a_failed_row_with_tillers_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_are_whole_over_many_pages_and_no_tunnel_stays_open() {
+async fn a_preview_is_tillers_dry_run_and_changes_nothing() {
     let bed = bed().await;
-    let (gateway, cluster) = (&bed.gateway, &bed.tillers[1]);
-    let file = chart_file(cluster, "many.tgz", &chart("1.0.0")).unwrap();
-    // Three pages of ours; each revision is a release of its own for Tiller.
-    let count = 150;
-    for some in (0..count).collect::<Vec<_>>().chunks(10) {
-        let installs = some.iter().map(|i| {
-            let (name, file) = (format!("many-{i:03}"), file.clone());
-            async move {
-                let install = ["install", &file, "--name", &name, "--namespace", "default"];
-                cluster.helm2(&install).await.unwrap();
-            }
-        });
-        futures::future::join_all(installs).await;
-    }
-    let path = "/charts?clusters=tiller-2&filter=many-";
-    let list = gateway.client().unwrap().read(path).await.unwrap();
-    let names: Vec<_> = list["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|r| r["name"].as_str().unwrap())
-        .collect();
-    let wanted: Vec<_> = (0..count).map(|i| format!("many-{i:03}")).collect();
-    assert_eq!(names, wanted);
-    wait_for("every tunnel to be closed", PATIENCE, || async {
-        let metrics = gateway.client()?.get("/metrics").await?.text;
-        let open = metrics
-            .lines()
-            .find(|line| line.starts_with("optikon_tunnels_open"));
-        Ok(open.is_some_and(|line| line.ends_with(" 0")).then_some(()))
-    })
-    .await
-    .unwrap();
+    let (gateway, cluster) = (&bed.gateway, &bed.tillers[0]);
+    let digest = upload(gateway, chart("1.0.0")).await.unwrap();
+    let look = |method: Method, color: &'static str| {
+        let more = json!({ "dryRun": "server", "values": { "color": color } });
+        apply(gateway, method, "looked", &digest, &ONE, more)
+    };
+    let what = |preview: &Value| {
+        let objects = preview["items"][0]["objects"].as_array().unwrap().iter();
+        let mut map = objects.filter(|object| object["name"] == "looked-settings");
+        map.next().cloned().unwrap_or_default()
+    };
+    let preview = look(Method::POST, "red").await.unwrap();
+    assert_eq!(what(&preview)["what"], "created", "{preview}");
+    assert_eq!(setting(cluster, "looked", "color").await.unwrap(), "");
+    let listed = cluster
+        .helm2(&["list", "--all", "--short", "^looked$"])
+        .await;
+    assert_eq!(listed.unwrap().trim(), "");
+
+    let values = json!({ "values": { "color": "red" } });
+    apply(gateway, Method::POST, "looked", &digest, &ONE, values)
+        .await
+        .unwrap();
+    let preview = look(Method::PUT, "green").await.unwrap();
+    let changed = what(&preview);
+    assert_eq!(changed["what"], "changed", "{preview}");
+    let wanted = json!([{ "path": "/data/color", "old": "red", "new": "green" }]);
+    assert_eq!(changed["patch"], wanted, "{preview}");
+    assert_eq!(setting(cluster, "looked", "color").await.unwrap(), "red");
+    uninstall(gateway, "looked", &ONE).await.unwrap();
 }

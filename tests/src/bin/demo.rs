@@ -29,6 +29,9 @@ struct Args {
     /// The last cluster has Tiller, and a release that Helm 2 made with it.
     #[arg(long)]
     tiller: bool,
+    /// Where the original API is served without a token.
+    #[arg(long)]
+    v0: Option<String>,
 }
 
 #[tokio::main]
@@ -60,15 +63,17 @@ async fn show(args: &Args) -> Result<()> {
         std::fs::remove_dir_all(&data).with_context(|| format!("remove {}", data.display()))?;
     }
     say(format_args!("the gateway, on {}", args.listen));
-    let gateway = Gateway::builder()
-        .listen(&args.listen)
-        .data_folder(&data)
-        .start()
-        .await?;
+    let mut builder = Gateway::builder().listen(&args.listen).data_folder(&data);
+    if let Some(address) = &args.v0 {
+        builder = builder.config(&format!(
+            "[v0]\nlisten = \"{address}\"\nrole = \"operator\"\n"
+        ));
+    }
+    let gateway = builder.start().await?;
     for (cluster, number) in clusters.iter().zip(1..) {
         register(&gateway, cluster, number).await?;
     }
-    explain(&folders, &testbed, &gateway, &clusters)?;
+    explain(&folders, &testbed, &gateway, &clusters, args)?;
     std::future::pending().await
 }
 
@@ -139,25 +144,28 @@ fn explain(
     testbed: &Testbed,
     gateway: &Gateway,
     clusters: &[Cluster],
+    args: &Args,
 ) -> Result<()> {
     let binary = folders.gateway_binary();
-    let bin = binary.parent().context("the gateway lies in no folder")?;
+    let mut programs = vec![binary, testbed.programs().join("kubectl"), Testbed::helm()?];
+    if args.tiller {
+        let (_, helm2) = Testbed::tiller()?;
+        programs.push(helm2);
+    }
+    let bins = programs.iter().filter_map(|program| program.parent());
+    let path = std::env::join_paths(bins).context("a folder's name has a colon")?;
     say!();
     say!("In another terminal:");
     say!();
-    let helm = Testbed::helm()?;
-    let helm = helm.parent().context("helm lies in no folder")?;
-    say!(
-        "export PATH=\"{}:{}:{}:$PATH\"",
-        bin.display(),
-        testbed.programs().display(),
-        helm.display()
-    );
+    say!("export PATH=\"{}:$PATH\"", path.display());
     say!("export OPTIKON_SERVER={}", gateway.url()?);
     say!(
         "export OPTIKON_TOKEN_FILE=\"{}\"",
         gateway.token_file().display()
     );
+    if let Some(address) = &args.v0 {
+        say!("export OPTIKON_V0=http://{address}");
+    }
     say!();
     say!("optikon cluster list");
     say!("optikon cluster get edge-1");
@@ -170,10 +178,8 @@ fn explain(
     }
     for cluster in clusters {
         if let Some(port) = cluster.tiller_port() {
-            let (_, helm2) = Testbed::tiller()?;
             say!(
-                "\"{}\" --host 127.0.0.1:{port} list    # {}'s Tiller",
-                helm2.display(),
+                "helm2 --host 127.0.0.1:{port} list    # {}'s Tiller",
                 cluster.name()
             );
         }

@@ -7,6 +7,7 @@ mod registry;
 mod render;
 mod rows;
 mod start;
+mod tiller;
 
 use std::fs;
 
@@ -34,6 +35,7 @@ pub const ALL: &[Bench] = &[
     registry::BENCH,
     render::BENCH,
     start::BENCH,
+    tiller::BENCH,
     gateway::CACHED,
     gateway::LIVE,
     gateway::HOLES,

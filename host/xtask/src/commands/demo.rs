@@ -20,6 +20,9 @@ pub struct Args {
     /// The last cluster has Tiller, and a release that Helm 2 made with it.
     #[arg(long)]
     tiller: bool,
+    /// Serves the original API without a token on this address, such as 127.0.0.1:7701.
+    #[arg(long, value_name = "ADDRESS")]
+    v0: Option<String>,
 }
 
 /// Runs until Ctrl-C.
@@ -30,6 +33,7 @@ pub fn run(folders: &Folders, args: &Args) -> Result<()> {
     testbed::find(folders, &testbed::KUBERNETES)?;
     if args.tiller {
         testbed::find(folders, &testbed::TILLER)?;
+        testbed::find(folders, &testbed::HELM)?;
     }
     plugins::build_all(folders)?;
     build_gateway(folders)?;
@@ -45,6 +49,7 @@ pub fn run(folders: &Folders, args: &Args) -> Result<()> {
                 "--listen",
                 &args.listen,
             ])
-            .args(args.tiller.then_some("--tiller")),
+            .args(args.tiller.then_some("--tiller"))
+            .args(args.v0.iter().flat_map(|address| ["--v0", address])),
     )
 }

@@ -25,12 +25,25 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Two compilations of the same component at once would only slow each other down.
 static LOADING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
+/// Where a registry keeps its objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Home {
+    /// In the gateway's own store.
+    Store,
+    /// On a central cluster, as custom resources.
+    #[cfg(feature = "testbed")]
+    Central,
+    /// In an API server of its own, behind a central cluster.
+    #[cfg(feature = "testbed")]
+    Aggregated,
+}
+
 /// Which component.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plugin {
     name: &'static str,
     is_example: bool,
-    needs_central: bool,
+    home: Home,
     limits: Option<Limits>,
 }
 
@@ -40,7 +53,7 @@ impl Plugin {
         Self {
             name,
             is_example: false,
-            needs_central: false,
+            home: Home::Store,
             limits: None,
         }
     }
@@ -57,7 +70,16 @@ impl Plugin {
     #[cfg(feature = "testbed")]
     pub(crate) fn central(name: &'static str) -> Self {
         Self {
-            needs_central: true,
+            home: Home::Central,
+            ..Self::shipped(name)
+        }
+    }
+
+    /// One of `plugins/` that keeps its objects in an API server behind a central cluster.
+    #[cfg(feature = "testbed")]
+    pub(crate) fn aggregated(name: &'static str) -> Self {
+        Self {
+            home: Home::Aggregated,
             ..Self::shipped(name)
         }
     }
@@ -135,6 +157,8 @@ pub(crate) struct Bed {
     running: Option<(Engine, Store)>,
     #[cfg(feature = "testbed")]
     place: Option<crate::central::Place>,
+    #[cfg(feature = "testbed")]
+    turn: Option<crate::aggregated::Turn>,
 }
 
 impl Bed {
@@ -146,10 +170,14 @@ impl Bed {
             running: None,
             #[cfg(feature = "testbed")]
             place: None,
+            #[cfg(feature = "testbed")]
+            turn: None,
         };
         #[cfg(feature = "testbed")]
-        if plugin.needs_central {
-            bed.place = Some(crate::central::Place::start().await?);
+        match plugin.home {
+            Home::Store => {}
+            Home::Central => bed.place = Some(crate::central::Place::start().await?),
+            Home::Aggregated => bed.turn = Some(crate::aggregated::Turn::take().await?),
         }
         bed.open().await?;
         Ok(bed)
@@ -173,10 +201,12 @@ impl Bed {
             world: Arc::new(SystemWorld),
         };
         let engine = Engine::new(config, deps)?;
-        let grants = if plugin.needs_central {
-            Grants::new(["central", "kube", "log", "config"])
-        } else {
-            Grants::new(["kv", "clock", "random", "log", "config", "call"])
+        let grants = match plugin.home {
+            Home::Store => Grants::new(["kv", "clock", "random", "log", "config", "call"]),
+            #[cfg(feature = "testbed")]
+            Home::Central => Grants::new(["central", "kube", "log", "config"]),
+            #[cfg(feature = "testbed")]
+            Home::Aggregated => Grants::new(["central", "kube", "log"]),
         };
         let mut filling = Filling::new(file, grants);
         filling.config = self.config();
@@ -187,15 +217,15 @@ impl Bed {
 
     #[cfg(not(feature = "testbed"))]
     fn peers(&self) -> Result<Arc<dyn Peers>> {
-        anyhow::ensure!(!self.plugin.needs_central, "needs the feature testbed");
         Ok(Arc::new(NoPeers))
     }
 
     #[cfg(feature = "testbed")]
     fn peers(&self) -> Result<Arc<dyn Peers>> {
-        match &self.place {
-            Some(place) => place.peers(Arc::new(SystemWorld)),
-            None => Ok(Arc::new(NoPeers)),
+        match (&self.place, &self.turn) {
+            (Some(place), _) => place.peers(Arc::new(SystemWorld)),
+            (None, Some(turn)) => turn.peers(Arc::new(SystemWorld)),
+            (None, None) => Ok(Arc::new(NoPeers)),
         }
     }
 
@@ -235,6 +265,12 @@ impl Bed {
     #[cfg(feature = "testbed")]
     pub(crate) fn place(&self) -> &crate::central::Place {
         self.place.as_ref().expect("a central cluster")
+    }
+
+    /// The API server behind the central cluster, of a plugin that keeps its objects there.
+    #[cfg(feature = "testbed")]
+    pub(crate) fn turn(&self) -> &crate::aggregated::Turn {
+        self.turn.as_ref().expect("an API server of its own")
     }
 
     /// Ends gateway and store, and starts them again on the same folder.

@@ -84,6 +84,16 @@ pub(crate) fn peers(
     token: &str,
     world: Arc<dyn World>,
 ) -> Result<Arc<dyn Peers>> {
+    peers_of(cluster.server(), cluster.ca(), token, world)
+}
+
+/// The way to whatever listens there.
+pub(crate) fn peers_of(
+    server: &str,
+    ca: &str,
+    token: &str,
+    world: Arc<dyn World>,
+) -> Result<Arc<dyn Peers>> {
     let config = OutboundConfig {
         allow_loopback: true,
         ..OutboundConfig::default()
@@ -95,9 +105,9 @@ pub(crate) fn peers(
             uid: "central".parse()?,
             endpoints: vec![Endpoint {
                 client_cidr: None,
-                url: cluster.server().to_owned(),
+                url: server.to_owned(),
             }],
-            ca: Some(cluster.ca().to_owned()),
+            ca: Some(ca.to_owned()),
             tls_server_name: None,
             proxy_url: None,
             direct: None,

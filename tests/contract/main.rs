@@ -16,6 +16,8 @@
     reason = "a task of a test ends with the runtime of its test"
 )]
 
+#[cfg(feature = "testbed")]
+mod aggregated;
 mod bed;
 #[cfg(feature = "testbed")]
 mod central;
@@ -23,6 +25,8 @@ mod central;
 mod crd;
 mod embedded;
 mod lists;
+#[cfg(feature = "testbed")]
+mod old_server;
 mod together;
 mod watches;
 mod writes;
@@ -84,4 +88,15 @@ contract_suite!(registry_crd, crate::Plugin::central("registry-crd"), also: [
     crd::conditions_of_others_stay_theirs,
     crd::what_is_missing_is_named,
     crd::a_definition_of_another_shape_serves,
+]);
+
+#[cfg(feature = "testbed")]
+contract_suite!(registry_aggregated, crate::Plugin::aggregated("registry-aggregated"), also: [
+    aggregated::dry_runs_are_answered_by_the_plugin,
+    aggregated::what_the_server_quotes_goes_no_further,
+    aggregated::what_old_tools_write_is_read,
+    aggregated::a_finalizer_of_others_holds_a_cluster,
+    aggregated::too_old_a_revision_is_expired,
+    aggregated::what_is_missing_is_named,
+    aggregated::by_itself_it_serves_as_well,
 ]);

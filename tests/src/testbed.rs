@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use anyhow::{Result, anyhow};
 use optikon_xtask::folders::Folders;
-use optikon_xtask::testbed::{Binaries, HELM, HELM3, KUBERNETES, Module, TILLER, find};
+use optikon_xtask::testbed::{
+    Binaries, CLUSTERREGISTRY, HELM, HELM3, KUBERNETES, Module, TILLER, find,
+};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
@@ -98,6 +100,16 @@ impl Testbed {
             binaries.path("tiller")?.to_path_buf(),
             binaries.path("helm2")?.to_path_buf(),
         ))
+    }
+
+    /// The API server of cluster-registry v0.0.3, built when it is nowhere.
+    ///
+    /// # Errors
+    /// When it cannot be built.
+    pub(crate) fn clusterregistry() -> Result<PathBuf> {
+        static FOUND: OnceLock<Result<Binaries, String>> = OnceLock::new();
+        let binaries = found(&FOUND, &CLUSTERREGISTRY)?;
+        Ok(binaries.path("clusterregistry")?.to_path_buf())
     }
 
     /// A server's program.

@@ -149,3 +149,23 @@ fn a_watch_ends_with_expired_when_the_server_has_forgotten() {
         assert_eq!(error.code, ErrorCode::Expired, "{elsewhere}");
     }
 }
+
+/// Every write meets a conflict while the object changes all the time: the caller is told, after a bounded number of tries.
+#[test]
+fn a_storm_of_conflicts_ends() {
+    let api = FakeApi::new()
+        .answer("GET", ONE, 200, present().to_string())
+        .answer("PATCH", ONE, 409, status("Conflict", "changed"));
+    let wanted = json!({"metadata": {"name": "a", "uid": "1"}, "spec": {"x": 2}}).to_string();
+    let error = block_on(Clusters::new(&api, &place()).update(&wanted, None, false)).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Conflict);
+    assert!(api.asked().len() <= 200);
+}
+
+#[test]
+fn a_list_that_expires_half_way_says_so() {
+    let api = FakeApi::new().answer("GET", COLLECTION, 410, status("Expired", "too old"));
+    let next = Some("eyJ2IjoibWV0YSJ9".to_owned());
+    let error = block_on(Clusters::new(&api, &place()).list("", 10, next)).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Expired);
+}

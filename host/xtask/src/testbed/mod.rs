@@ -114,8 +114,19 @@ pub const TILLER: Module = Module {
     extras: &[],
 };
 
+/// The API server of cluster-registry v0.0.3, rebuilt with its oddities.
+pub const CLUSTERREGISTRY: Module = Module {
+    name: "clusterregistry",
+    tools: &[Tool {
+        binary: "clusterregistry",
+        package: "optikon.io/testbed/clusterregistry",
+    }],
+    stamps: &[],
+    extras: &[],
+};
+
 /// Every module, in the order they are built.
-pub const MODULES: &[&Module] = &[&KUBERNETES, &HELM, &HELM3, &TILLER];
+pub const MODULES: &[&Module] = &[&KUBERNETES, &CLUSTERREGISTRY, &HELM, &HELM3, &TILLER];
 
 impl Module {
     /// Where its Go files lie.

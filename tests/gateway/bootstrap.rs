@@ -1,10 +1,12 @@
 //! A member of a user's kubeconfig becomes a cluster of the gateway, with an account of its own; and clusters that another
 //! project knows come along.
 
-use optikon_tests::{Cluster, Gateway, Testbed, wait_for};
+use optikon_tests::{Answer, Cluster, FakeMember, Gateway, Testbed, wait_for};
 use serde_json::{Value, json};
 
-use crate::bed::{PATIENCE, assert_absent, condition, forms, gateway};
+use crate::bed::{
+    PATIENCE, assert_absent, assert_absent_in_files, condition, forms, gateway, own, registration,
+};
 
 async fn member(name: &str) -> Cluster {
     let testbed = Testbed::start().await.unwrap();
@@ -210,4 +212,70 @@ async fn clusters_of_other_projects_come_in_and_go_out() {
         ],
     )
     .await;
+}
+
+/// A bound token as an API server makes it, by its claims.
+fn bound_token(from_s: u64, until_s: u64) -> String {
+    use base64::Engine as _;
+    let payload =
+        json!({"sub": "system:serviceaccount:optikon:optikon", "iat": from_s, "exp": until_s});
+    let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    format!("{}.{}.c2lnbmVk", encode("{}"), encode(&payload.to_string()))
+}
+
+/// By the account's own right, before the old one ends; a cluster without the mark keeps its token.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_renewed_when_four_fifths_of_its_life_are_over() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.unwrap().as_secs();
+    let (due, fresh) = (
+        bound_token(now - 900, now + 100),
+        bound_token(now, now + 1_000),
+    );
+    let (member, other) = (
+        FakeMember::start().await.unwrap(),
+        FakeMember::start().await.unwrap(),
+    );
+    let path = "/api/v1/namespaces/optikon/serviceaccounts/optikon/token";
+    for member in [&member, &other] {
+        member.require_token(&due);
+        let reply = json!({"kind": "TokenRequest", "status": {"token": fresh}});
+        member.answer(path, Answer::json(201, &reply));
+    }
+    let mut own = own(Gateway::builder()).await;
+    let client = own.gateway.client().unwrap();
+    let mut body = registration("renewed", &member, &due);
+    body["annotations"] = json!({"optikon.io/account": "optikon/optikon/optikon-token-1"});
+    client.create("/cluster", &body).await.unwrap();
+    let unmarked = registration("unmarked", &other, &due);
+    client.create("/cluster", &unmarked).await.unwrap();
+    // It looks at the start, and once a minute.
+    own.gateway.kill().unwrap();
+    own.gateway.start_again().await.unwrap();
+    let asked = |member: &FakeMember| {
+        let seen = member.seen();
+        seen.into_iter()
+            .find(|request| request.target.starts_with(path))
+    };
+    let request = wait_for("the token to be renewed", PATIENCE, || async {
+        Ok(asked(&member))
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        request.header("authorization"),
+        Some(&*format!("Bearer {due}"))
+    );
+    member.require_token(&fresh);
+    let client = own.gateway.client().unwrap();
+    wait_for("the new token to be used", PATIENCE, || async {
+        let live = client.read("/cluster/renewed").await?;
+        Ok((live["status"]["nodes"][0]["name"] == "n0").then_some(()))
+    })
+    .await
+    .unwrap();
+    assert!(asked(&other).is_none());
+    let forms = forms(&fresh);
+    assert_absent(&forms, "the log", own.gateway.log().as_bytes());
+    assert_absent_in_files(&forms, own.gateway.data_folder());
 }

@@ -74,3 +74,41 @@ async fn a_renaming_registry_changes_what_is_listed() {
     let seen = client.read("/cluster/renamed-real").await.unwrap();
     assert_eq!(names(&seen["status"]["nodes"]), ["n0"], "{seen:#}");
 }
+
+/// What serves lasts over a crash, and so do the last five before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swapped_prober_outlasts_a_crash_and_can_be_taken_back() {
+    let member = FakeMember::start().await.unwrap();
+    let (folder, _) = data_folder().await;
+    let plugins = folder_with("inventing-prober", folder.path()).await;
+    let mut own = own(Gateway::builder().plugins_folder(&plugins)).await;
+    let body = registration("real", &member, "a-token");
+    let client = own.gateway.client().unwrap();
+    client.create("/cluster", &body).await.unwrap();
+    let swap = async |gateway: &Gateway, plugin: &str| {
+        let arguments = ["plugin", "swap", "prober", plugin, "--grant", "all"];
+        gateway.run_ok(&arguments).await.unwrap();
+    };
+    let seen = async |gateway: &Gateway| {
+        let live = gateway.client().unwrap().read("/cluster/real").await;
+        names(&live.unwrap()["status"]["nodes"]).join(",")
+    };
+    assert_eq!(seen(&own.gateway).await, "n0");
+    for _ in 0..3 {
+        swap(&own.gateway, "inventing-prober").await;
+        swap(&own.gateway, "prober-kubernetes").await;
+    }
+    swap(&own.gateway, "inventing-prober").await;
+    assert_eq!(seen(&own.gateway).await, "invented-real");
+    // The folder has others by now; what served is kept.
+    fs::remove_file(plugins.join("inventing-prober.wasm")).unwrap();
+    own.gateway.kill().unwrap();
+    own.gateway.start_again().await.unwrap();
+    assert_eq!(seen(&own.gateway).await, "invented-real");
+    let slot = own.gateway.client().unwrap().read("/plugins/prober").await;
+    let before = slot.unwrap()["previous"].as_array().unwrap().len();
+    assert_eq!(before, 5);
+    let rollback = ["plugin", "rollback", "prober"];
+    own.gateway.run_ok(&rollback).await.unwrap();
+    assert_eq!(seen(&own.gateway).await, "n0");
+}

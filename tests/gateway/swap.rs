@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use optikon_tests::{Cluster, FakeMember, Gateway, Testbed, wait_for};
 use reqwest::Method;
@@ -15,7 +16,7 @@ use crate::plugins::folder_with;
 const LIST: &str = "/apis/clusterregistry.k8s.io/v1alpha1/namespaces/optikon/clusters";
 
 /// A central cluster, and a kubeconfig of the gateway's account there.
-async fn central(gateway: &Gateway) -> (Cluster, String) {
+pub(crate) async fn central(gateway: &Gateway) -> (Cluster, String) {
     let testbed = Testbed::start().await.unwrap();
     let central = testbed.cluster("central").start().await.unwrap();
     let account = central.write_file("gateway.kubeconfig", "").unwrap();
@@ -35,12 +36,12 @@ async fn central(gateway: &Gateway) -> (Cluster, String) {
     (central, account)
 }
 
-async fn swap(gateway: &Gateway, plugin: &str, more: &[&str]) -> String {
+pub(crate) async fn swap(gateway: &Gateway, plugin: &str, more: &[&str]) -> String {
     let arguments = [&["plugin", "swap", "registry", plugin][..], more].concat();
     gateway.run_ok(&arguments).await.unwrap()
 }
 
-async fn serves(gateway: &Gateway) -> Value {
+pub(crate) async fn serves(gateway: &Gateway) -> Value {
     let slot = gateway
         .client()
         .unwrap()
@@ -52,17 +53,17 @@ async fn serves(gateway: &Gateway) -> Value {
 
 /// What clients did, and what they were told.
 #[derive(Debug, Default)]
-struct Traffic {
-    ends: AtomicBool,
-    reads: AtomicUsize,
-    writes: AtomicUsize,
+pub(crate) struct Traffic {
+    pub(crate) ends: AtomicBool,
+    pub(crate) reads: AtomicUsize,
+    pub(crate) writes: AtomicUsize,
 }
 
 /// Readers of what is there and a writer for each of its own clusters: each remembers the last number that was
-/// acknowledged. Nothing may fail.
-fn traffic(
+/// acknowledged. Nothing may fail. A reader with a `pause` begins a read that often.
+pub(crate) fn traffic(
     gateway: &Gateway,
-    readers: usize,
+    (readers, pause): (usize, Duration),
     writers: usize,
     state: &Arc<Traffic>,
 ) -> JoinSet<Option<(String, u64)>> {
@@ -75,7 +76,9 @@ fn traffic(
                 "/cluster/kept-0?probe=cached",
                 "/cluster/kept-1?probe=none",
             ];
+            let mut pace = tokio::time::interval(pause.max(Duration::from_millis(1)));
             while !state.ends.load(SeqCst) {
+                pace.tick().await;
                 let path = paths[n % paths.len()];
                 let reply = client.get(path).await.unwrap();
                 assert_eq!(reply.status, 200, "GET {path}: {}", reply.text);
@@ -108,7 +111,7 @@ fn traffic(
 }
 
 /// Until so many more writes were acknowledged.
-async fn goes_on(state: &Traffic) {
+pub(crate) async fn goes_on(state: &Traffic) {
     let (reads, writes) = (state.reads.load(SeqCst), state.writes.load(SeqCst));
     wait_for("the traffic to go on", PATIENCE, || async {
         let is_on =
@@ -134,7 +137,7 @@ async fn registries_change_under_readers_and_writers_and_nothing_is_lost() {
         uids.insert(format!("kept-{n}"), made["metadata"]["uid"].clone());
     }
     let state = Arc::new(Traffic::default());
-    let mut tasks = traffic(&own.gateway, 20, 6, &state);
+    let mut tasks = traffic(&own.gateway, (20, Duration::ZERO), 6, &state);
     goes_on(&state).await;
 
     let to_central = ["--central-kubeconfig", &account, "--migrate", "copy"];

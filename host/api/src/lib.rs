@@ -5,6 +5,7 @@
 //! each handler extracts, calls one use-case and renders; `problem` is the one table from error to
 //! status; `listen` accepts connections and ends them in order.
 
+mod echo;
 mod handlers;
 mod layers;
 mod listen;
@@ -17,6 +18,7 @@ mod router;
 mod state;
 mod strict;
 
+pub use echo::{Echo, PARAMETER};
 pub use listen::{Listener, Serving, TlsFiles, TlsProblem};
 pub use metrics::Metrics;
 pub use openapi::document as openapi_document;

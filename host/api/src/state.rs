@@ -10,7 +10,7 @@ use optikon_core::{
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::metrics::Metrics;
+use crate::{Echo, metrics::Metrics};
 
 /// Everything the API serves. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub struct Gateway {
     pub checks: Arc<dyn ReadyChecks>,
     /// What `/version` says.
     pub version: Arc<Version>,
+    /// Whether a central cluster leads back here.
+    pub echo: Arc<Echo>,
     /// Names that `Host` may have beside IP addresses and `localhost`.
     pub hosts: Arc<Vec<String>>,
     /// Callers by the common name of their client certificate.

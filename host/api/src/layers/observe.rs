@@ -38,6 +38,11 @@ pub(crate) async fn observe(
     {
         (gateway.trace_parent)(&span, parent);
     }
+    if path.starts_with("/apis/")
+        && let Some(query) = request.uri().query()
+    {
+        gateway.echo.listen(query);
+    }
     let mut response = next.run(request).instrument(span.clone()).await;
     if let Some(Pending(problem)) = response.extensions_mut().remove::<Pending>() {
         let added = std::mem::take(response.headers_mut());

@@ -317,6 +317,7 @@ pub async fn gateway() -> (Gateway, watch::Sender<bool>) {
             commit: None,
             interfaces: Vec::new(),
         }),
+        echo: Arc::default(),
         hosts: Arc::default(),
         certificates: Arc::default(),
         shutdown,

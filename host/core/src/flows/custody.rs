@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    ports::{Bound, Vault, VaultEntry, World},
+    ports::{Bound, Owner, Vault, VaultEntry, World},
     words::{Cluster, Credential, Fault, FaultReason, Member, Uid, hex, sha256},
 };
 
@@ -76,6 +76,17 @@ impl Custody {
         };
         entry.bound.uid = Some(uid.clone());
         self.vault.seal(id, entry).await
+    }
+
+    /// Says whose a sealed credential is.
+    ///
+    /// # Errors
+    /// The vault's.
+    pub async fn belongs_to(&self, id: &str, cluster: &Cluster) -> Result<()> {
+        match owner_of(cluster) {
+            Some(owner) => self.vault.belongs_to(id, &owner).await,
+            None => Ok(()),
+        }
     }
 
     /// Puts another credential in the place of one, bound as that was.
@@ -212,6 +223,16 @@ impl Custody {
         }
         Ok(erased)
     }
+}
+
+/// The object as its registry knows it; none where that gives no uids.
+pub(super) fn owner_of(cluster: &Cluster) -> Option<Owner> {
+    let namespace = cluster.object().get("metadata")?.get("namespace");
+    Some(Owner {
+        name: cluster.name().to_string(),
+        uid: cluster.uid()?.as_str().to_owned(),
+        namespace: namespace.and_then(Value::as_str).map(str::to_owned),
+    })
 }
 
 /// What a credential for this object is bound to.

@@ -37,8 +37,8 @@ pub use registry::{Event, EventStream, Object, Page, Registry, Supported};
 pub use slots::{Candidate, Filling, Slots};
 pub use sources::{Fetch, Fetched, Fetcher, Keyring, Signed};
 pub use store::{
-    Archives, Bound, Change, ChangeStream, Documents, Entry, Expectation, Kv, Scan, Table, Vault,
-    VaultEntry,
+    Archives, Bound, Change, ChangeStream, Documents, Entry, Expectation, Kv, Owner, Scan, Table,
+    Vault, VaultEntry,
 };
 
 use crate::words::OperationId;

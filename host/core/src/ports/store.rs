@@ -225,6 +225,17 @@ pub struct Bound {
     pub proxy_url: Option<String>,
 }
 
+/// The object that a credential is for, as its registry knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Its name.
+    pub name: String,
+    /// Its uid there.
+    pub uid: String,
+    /// Its namespace, where it is in one.
+    pub namespace: Option<String>,
+}
+
 /// A sealed credential.
 #[derive(Debug, Clone)]
 pub struct VaultEntry {
@@ -261,4 +272,22 @@ pub trait Vault: Send + Sync + std::fmt::Debug {
 
     /// Opens such bytes.
     async fn open_bytes(&self, id: &str) -> Result<Option<Vec<u8>>>;
+
+    /// Says whose an entry is, once the registry has the object; for vaults that show it to others.
+    async fn belongs_to(&self, id: &str, owner: &Owner) -> Result<()> {
+        let _ = (id, owner);
+        Ok(())
+    }
+
+    /// Brings entries to where they outlast a change of the registry; all that can be, also after a failure.
+    async fn gather(&self, ids: &[String]) -> Result<()> {
+        let _ = ids;
+        Ok(())
+    }
+
+    /// Puts entries where they belong now that another registry serves.
+    async fn spread(&self, ids: &[(String, Owner)]) -> Result<()> {
+        let _ = ids;
+        Ok(())
+    }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) v0: V0,
     /// Which charts are taken.
     pub(crate) charts: Charts,
+    /// Where credentials of clusters are kept.
+    pub(crate) vault: Vault,
 }
 
 /// `[charts]`.
@@ -49,6 +51,39 @@ pub(crate) struct Charts {
     pub(crate) keyring: Option<PathBuf>,
     /// Whether a chart without a signature is refused. Default false; needs `keyring`.
     pub(crate) require_provenance: bool,
+}
+
+/// `[vault]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Vault {
+    /// Where credentials that are given inline are kept. Default `store`.
+    pub(crate) place: Place,
+    /// The namespace of the Secrets on the central cluster. Default `optikon`.
+    pub(crate) namespace: String,
+    /// Writes tokens into the objects on the central cluster, as the tools of cluster-registry v0.0.3 expect. Everybody
+    /// who may read clusters there reads them. Default false.
+    pub(crate) compatible: bool,
+}
+
+/// Where credentials are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Place {
+    /// Sealed in the gateway's own store.
+    Store,
+    /// As Secrets on the central cluster, while the registry is there; else in the store.
+    Central,
+}
+
+impl Default for Vault {
+    fn default() -> Self {
+        Self {
+            place: Place::Store,
+            namespace: "optikon".into(),
+            compatible: false,
+        }
+    }
 }
 
 /// `[v0]`.

@@ -30,6 +30,7 @@ const TABLES: [&str; 10] = [
     "telemetry",
     "upstreams",
     "v0",
+    "vault",
 ];
 /// More are not shown; they repeat themselves.
 const MAX_PROBLEMS: usize = 100;
@@ -185,6 +186,11 @@ fn check(config: &Config, problem: &mut dyn FnMut(&str, String)) {
     }
     if let Some(central) = &config.central {
         check_central(central, problem);
+    }
+    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let namespace = &config.vault.namespace;
+    if !(1..=63).contains(&namespace.len()) || !namespace.chars().all(is_part) {
+        problem("vault.namespace", "must be a DNS label".into());
     }
     for (name, upstream) in &config.upstreams {
         if let Err(message) = address::normalise(&upstream.url) {

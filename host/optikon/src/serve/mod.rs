@@ -4,12 +4,14 @@ mod access;
 mod backup;
 mod central;
 mod checks;
+mod compatible;
 mod peers;
 mod secrets;
 mod slots;
 mod tasks;
 mod tls;
 mod v0;
+mod vault;
 mod wiring;
 
 pub(crate) use backup::take as take_backup;

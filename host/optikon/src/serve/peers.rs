@@ -2,21 +2,21 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
 };
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use optikon_core::{
     flows::address,
-    ports::{Connection, Outbound},
+    ports::{Connection, Outbound, Vault},
     words::{
         Credential, Endpoint, Fault, FaultReason, Member, ResourceGrant, Rules, Secret, SlotName,
     },
 };
 use optikon_engine::Peers;
 
-use super::central::Reached;
+use super::{central::Reached, compatible::Compatible};
 use crate::{cli::client::read_token, config::Config};
 
 /// Opens them; a credential is added by outbound and never seen by a plugin.
@@ -28,6 +28,8 @@ pub(crate) struct Configured {
     central: Option<Reached>,
     /// Those that came with what fills a slot, by name.
     given: RwLock<BTreeMap<String, Member>>,
+    /// Opened for tools of 2018, where the configuration says so.
+    compatible: OnceLock<Arc<dyn Vault>>,
 }
 
 impl Configured {
@@ -70,7 +72,15 @@ impl Configured {
             upstreams: made.collect::<Result<_>>()?,
             central: central.transpose().context("[central]")?,
             given: RwLock::default(),
+            compatible: OnceLock::new(),
         })
+    }
+
+    /// Puts tokens of clusters into their objects from now on, and takes them out again for plugins.
+    pub(crate) fn be_compatible(&self, vault: Arc<dyn Vault>) {
+        if self.compatible.set(vault).is_err() {
+            tracing::debug!("the compatible mode was on already");
+        }
     }
 
     /// Lets a slot's `central` lead to this cluster, under that name.
@@ -137,7 +147,14 @@ impl Peers for Configured {
             grants: grants.to_vec(),
         };
         // A registry is asked for somebody who waits; an open breaker would answer for it.
-        Ok(self.outbound.connect(&member, rules, true))
+        let inner = self.outbound.connect(&member, rules, true);
+        let Some(vault) = self.compatible.get() else {
+            return Ok(inner);
+        };
+        Ok(Arc::new(Compatible {
+            inner,
+            vault: vault.clone(),
+        }))
     }
 
     async fn upstream(&self, slot: &SlotName, name: &str) -> Result<Arc<dyn Connection>, Fault> {

@@ -9,15 +9,20 @@ use std::{
 
 use anyhow::Context;
 use async_trait::async_trait;
+use optikon_api::{Echo, PARAMETER};
 use optikon_core::{
     Error, Result,
-    ports::{Call, Candidate, Connection, Filling, PluginInfo, Plugins, Registry, SlotInfo, Slots},
-    words::{Fault, FaultReason, InvalidName, PluginName, SlotName},
+    ports::{
+        Call, Candidate, Connection, Filling, PluginInfo, Plugins, Registry, SlotInfo, Slots,
+        World as _,
+    },
+    words::{Fault, FaultReason, InvalidName, PluginName, Request, SlotName},
 };
 use optikon_engine::{Engine, Grants, Limits};
 use serde_json::Value;
 
 use super::peers::Configured;
+use crate::world::World;
 
 /// The slots of an engine.
 #[derive(Debug)]
@@ -29,6 +34,7 @@ pub(crate) struct Filler {
     /// Copies of those that fill slots or did: a swap can go back also when the folder has another version.
     kept: PathBuf,
     present: Arc<Mutex<BTreeMap<SlotName, Filling>>>,
+    echo: Arc<Echo>,
 }
 
 impl Filler {
@@ -58,7 +64,13 @@ impl Filler {
             folder,
             kept,
             present: Arc::default(),
+            echo: Arc::default(),
         })
+    }
+
+    /// Hears what this gateway sends to itself.
+    pub(crate) fn echo(&self) -> Arc<Echo> {
+        self.echo.clone()
     }
 
     /// Loads a plugin and lets it serve.
@@ -81,6 +93,12 @@ impl Filler {
         let present = self.present(&slot);
         let central = present.as_ref().and_then(|p| p.central.as_ref());
         self.peers.central_for_host(central.map(|c| c.uid.as_str()))
+    }
+
+    /// Whether the registry is on a central cluster.
+    pub(crate) fn has_central(&self) -> bool {
+        let present = "registry".parse().ok().and_then(|slot| self.present(&slot));
+        present.is_some_and(|filling| filling.grants.iter().any(|g| g == "central"))
     }
 
     fn copy_of(&self, digest: &str) -> Option<PathBuf> {
@@ -176,6 +194,8 @@ impl Slots for Filler {
             slot: slot.clone(),
             filling,
             present: self.present.clone(),
+            peers: self.peers.clone(),
+            echo: self.echo.clone(),
         }))
     }
 
@@ -216,6 +236,34 @@ struct Loaded {
     slot: SlotName,
     filling: Filling,
     present: Arc<Mutex<BTreeMap<SlotName, Filling>>>,
+    peers: Arc<Configured>,
+    echo: Arc<Echo>,
+}
+
+impl Loaded {
+    /// Whether clusters on the plugin's central cluster are this gateway's own: a registry that asks itself.
+    async fn leads_back(&self) -> bool {
+        let central = self.filling.central.as_ref().map(|c| c.uid.as_str());
+        let Ok(connection) = self.peers.central_for_host(central) else {
+            return false;
+        };
+        let mut random = [0; 16];
+        World.random(&mut random);
+        let word: String = random.iter().map(|b| format!("{b:02x}")).collect();
+        self.echo.expect(&word);
+        let request = Request {
+            query: vec![(PARAMETER.into(), word.clone())],
+            ..Request::get("/apis/clusterregistry.k8s.io/v1alpha1")
+        };
+        // Whatever is answered: a fault is found again by the plugin's own check.
+        if let Err(fault) = connection.request(request).await {
+            tracing::debug!(
+                fault = fault.message,
+                "the central cluster was not asked whether it leads back here"
+            );
+        }
+        self.echo.came_back(&word)
+    }
 }
 
 #[async_trait]
@@ -225,6 +273,12 @@ impl Candidate for Loaded {
     }
 
     async fn check(&self, call: Call) -> Result<()> {
+        if self.info().asks.contains_key("central") && self.leads_back().await {
+            return Err(Error::invalid(
+                "central",
+                "there, clusters are served by this very gateway; a registry has to be somewhere else",
+            ));
+        }
         self.candidate.check(call).await
     }
 

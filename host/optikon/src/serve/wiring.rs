@@ -28,10 +28,13 @@ use optikon_outbound::Outbound;
 use optikon_store::{ArchiveFolder, KeySource, Store, StoreOptions};
 use tokio::sync::watch;
 
-use super::{access, checks::Checks, peers::Configured, secrets::BesideTheRegistry, slots::Filler};
+use super::{
+    access, checks::Checks, peers::Configured, secrets::BesideTheRegistry, slots::Filler,
+    vault::CentralVault,
+};
 use crate::{
     args::ServeArgs,
-    config::{Config, Managed, Slot},
+    config::{Config, Managed, Place, Slot},
     keyring::Keys,
     world::World,
 };
@@ -120,7 +123,16 @@ pub(crate) async fn join(
         world: world.clone(),
     };
     let engine = Engine::new(engine_config, deps).context("the engine cannot start")?;
-    let filler = Arc::new(Filler::new(engine.clone(), peers, folder, &plugins_folder)?);
+    let filler = Filler::new(engine.clone(), peers.clone(), folder, &plugins_folder)?;
+    let filler = Arc::new(filler);
+    let vault = vault(config, &store, &filler, &world);
+    if config.vault.compatible {
+        tracing::warn!(
+            "vault.compatible: tokens of clusters are written into the registry on the central cluster, where everybody \
+             who may read clusters reads them"
+        );
+        peers.be_compatible(vault.clone());
+    }
     fill(&engine, &filler, config, &store).await?;
 
     let (first, reserved) = feed::first_numbers(store.as_ref())
@@ -130,7 +142,7 @@ pub(crate) async fn join(
     let allowed = config.central.as_ref().map(|c| c.secret_namespaces.clone());
     let secrets = BesideTheRegistry::new(filler.clone(), allowed.unwrap_or_default());
     let secrets = SecretReader::new(Arc::new(secrets), store.clone(), world.clone());
-    let custody = Custody::new(store.clone(), world.clone()).with_secrets(secrets);
+    let custody = Custody::new(vault.clone(), world.clone()).with_secrets(secrets);
     let looks = Looks::new(
         engine.prober(),
         outbound.clone(),
@@ -172,13 +184,14 @@ pub(crate) async fn join(
     }
     engine.set_progress(Arc::new(charts.clone()));
     let (swapped_sender, swapped) = watch::channel(0);
+    let echo = filler.echo();
     let swaps = Swaps::new(SwapsDeps {
         clusters: clusters.clone(),
         charts: charts.clone(),
         slots: filler,
         registry: engine.registry(),
         documents: store.clone(),
-        vault: store.clone(),
+        vault,
         world: world.clone(),
         swapped: swapped_sender,
         is_managed_by_file: config.plugins.managed == Managed::File,
@@ -207,6 +220,7 @@ pub(crate) async fn join(
                 .map(|p| format!("optikon:{p}@0.1.0"))
                 .to_vec(),
         }),
+        echo,
         hosts: Arc::new(config.server.hosts.clone()),
         certificates: Arc::new(access::certificates(config)?),
         shutdown,
@@ -217,6 +231,24 @@ pub(crate) async fn join(
         store,
         swapped,
     })
+}
+
+/// Where credentials of clusters are kept.
+fn vault(
+    config: &Config,
+    store: &Arc<Store>,
+    slots: &Arc<Filler>,
+    world: &Arc<dyn ports::World>,
+) -> Arc<dyn ports::Vault> {
+    match config.vault.place {
+        Place::Store => store.clone(),
+        Place::Central => Arc::new(CentralVault::new(
+            store.clone(),
+            slots.clone(),
+            world.clone(),
+            config.vault.namespace.clone(),
+        )),
+    }
 }
 
 fn open_store(args: &ServeArgs, config: &Config) -> Result<Store> {

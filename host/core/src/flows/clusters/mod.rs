@@ -15,6 +15,7 @@ use super::{
     gate::Gate,
     looks::{LookSeries, Looks, Wanted},
     mirror::{Cursor, Entry, Mirror},
+    swap::FirstWrites,
     view::{self, Detail},
 };
 use crate::{
@@ -87,6 +88,8 @@ pub struct Clusters {
     pub(in crate::flows) documents: Arc<dyn Documents>,
     pub(in crate::flows) world: Arc<dyn World>,
     pub(in crate::flows) gate: Arc<Gate>,
+    /// What was written since another registry serves.
+    pub(in crate::flows) first: Arc<FirstWrites>,
 }
 
 impl Clusters {
@@ -109,12 +112,18 @@ impl Clusters {
             documents,
             world,
             gate: Arc::default(),
+            first: Arc::default(),
         }
     }
 
     /// How long looks at members took since the start.
     pub fn looks_took(&self) -> LookSeries {
         self.looks.took()
+    }
+
+    /// What comes along when the registry of before serves again.
+    pub(in crate::flows) fn first_writes(&self) -> &Arc<FirstWrites> {
+        &self.first
     }
 
     /// Where changes are held while another registry takes over.

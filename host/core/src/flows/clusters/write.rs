@@ -70,7 +70,9 @@ impl Clusters {
         let entry = self.apply(object)?;
         if let Some(id) = id {
             self.custody.settle(&id, &entry.uid).await?;
+            self.custody.belongs_to(&id, &entry.cluster).await?;
         }
+        self.note(&name, entry.version, Some(&entry)).await;
         self.audit(caller, "create", &name, &entry.uid);
         Ok(entry)
     }
@@ -186,9 +188,12 @@ impl Clusters {
                 .is_some_and(has_finalizers)
             {
                 // Others have to finish first; it stays until they did.
-                return self.apply(object);
+                let entry = self.apply(object)?;
+                self.note(name, entry.version, Some(&entry)).await;
+                return Ok(entry);
             }
             self.mirror.erased(&object);
+            self.note(name, self.mirror.version(), None).await;
             self.forget(&present).await?;
             self.audit(caller, "delete", name, &present.uid);
             return Ok(present);
@@ -270,10 +275,14 @@ impl Clusters {
             return Ok(Arc::new(self.unwritten(object)));
         }
         let entry = self.apply(object)?;
+        if let Some(id) = &id {
+            self.custody.belongs_to(id, &entry.cluster).await?;
+        }
         let kept = input::reference_of(entry.cluster.object());
         if let Some(old) = old.filter(|old| Some(old.as_str()) != kept) {
             self.custody.release(&old).await?;
         }
+        self.note(name, entry.version, Some(&entry)).await;
         self.audit(caller, "update", name, &entry.uid);
         Ok(entry)
     }
@@ -359,6 +368,18 @@ impl Clusters {
             message: format!("cluster \"{name}\" was deleted meanwhile"),
             revision: None,
         })
+    }
+
+    /// For a rollback. The registry has the write already, so it is acknowledged in any case.
+    async fn note(&self, name: &ClusterName, version: u64, entry: Option<&Entry>) {
+        let (documents, now_ms) = (self.documents.as_ref(), self.world.now_ms());
+        let noted = self
+            .first
+            .note(documents, now_ms, name, version, entry)
+            .await;
+        if let Err(error) = noted {
+            tracing::warn!(cluster = %name, %error, "a rollback to the registry before would not know this write");
+        }
     }
 
     fn unwritten(&self, object: Object) -> Entry {

@@ -207,11 +207,16 @@ pub(super) fn compare(
     Ok(compared)
 }
 
-/// Writes a difference. What could not be written for a reason that may pass is left to the next round.
+/// What the registry refused, and will refuse again.
+type Refused = Vec<(ClusterName, Error)>;
+
+/// Writes a difference; answers what was refused for good. What could not be written for a reason that may pass is left to
+/// the next round.
 ///
 /// # Errors
-/// The first refusal that will not pass.
-pub(super) async fn write(registry: &dyn Registry, difference: Difference) -> Result<()> {
+/// What keeps the registry from writing anything.
+pub(super) async fn write(registry: &dyn Registry, difference: Difference) -> Result<Refused> {
+    let mut refused = Refused::new();
     let Difference {
         create,
         update,
@@ -228,7 +233,7 @@ pub(super) async fn write(registry: &dyn Registry, difference: Difference) -> Re
         };
         Box::pin(written)
     });
-    settle(created.buffer_unordered(PARALLEL)).await?;
+    settle(created.buffer_unordered(PARALLEL), &mut refused).await?;
     let updated = stream::iter(update).map(|(cluster, revision)| {
         let written = async move {
             registry
@@ -239,7 +244,7 @@ pub(super) async fn write(registry: &dyn Registry, difference: Difference) -> Re
         };
         Box::pin(written)
     });
-    settle(updated.buffer_unordered(PARALLEL)).await?;
+    settle(updated.buffer_unordered(PARALLEL), &mut refused).await?;
     let deleted = stream::iter(delete).map(|object| {
         let written = async move {
             let (name, uid) = (object.cluster.name(), object.cluster.uid());
@@ -252,11 +257,13 @@ pub(super) async fn write(registry: &dyn Registry, difference: Difference) -> Re
         };
         Box::pin(written)
     });
-    settle(deleted.buffer_unordered(PARALLEL)).await
+    settle(deleted.buffer_unordered(PARALLEL), &mut refused).await?;
+    Ok(refused)
 }
 
 async fn settle(
     mut written: impl stream::Stream<Item = Result<(), (ClusterName, Error)>> + Unpin,
+    refused: &mut Refused,
 ) -> Result<()> {
     while let Some(outcome) = written.next().await {
         let Err((name, error)) = outcome else {
@@ -271,19 +278,32 @@ async fn settle(
             | Error::Timeout(_) => {
                 tracing::debug!(cluster = %name, %error, "not copied in this round");
             }
-            Error::Invalid(fields) => {
-                let fields = fields.into_iter().map(|mut field| {
-                    field.message =
-                        format!("cluster \"{name}\": {}: {}", field.field, field.message);
-                    field.field = "migrate".into();
-                    field
-                });
-                return Err(Error::Invalid(fields.collect()));
-            }
+            Error::Invalid(_) | Error::TooLarge { .. } => refused.push((name, error)),
             other => return Err(other),
         }
     }
     Ok(())
+}
+
+/// The refusal of one cluster as that of the whole migration.
+pub(super) fn named(name: &ClusterName, error: Error) -> Error {
+    let Error::Invalid(fields) = error else {
+        return error;
+    };
+    let fields = fields.into_iter().map(|mut field| {
+        field.message = format!("cluster \"{name}\": {}: {}", field.field, field.message);
+        field.field = "migrate".into();
+        field
+    });
+    Error::Invalid(fields.collect())
+}
+
+/// Why the new registry could never take an object.
+pub(super) fn misfit(object: &Object, supported: Supported) -> Option<String> {
+    if supported.label_names && !is_1035(object.cluster.name().as_str()) {
+        return Some("its name is no DNS-1035 label".into());
+    }
+    is_going(&object.cluster).then(|| "it is being deleted, and held by finalizers".into())
 }
 
 /// Everything in a registry.

@@ -7,8 +7,13 @@
 //! A cluster that is copied has another uid in its new registry. The gateway goes on knowing it by the first one, in its
 //! own table and never in the object, so that credentials, probes and operations stay with it, and nobody who may write
 //! objects can make one cluster pass for another.
+//!
+//! `steps` does one swap, with `copy` for the two registries and `back` for what a rollback needs beside; `first` notes what is
+//! written right after.
 
+mod back;
 mod copy;
+mod first;
 mod record;
 mod request;
 mod run;
@@ -30,6 +35,7 @@ use crate::{
 };
 use record::History;
 
+pub(in crate::flows) use first::FirstWrites;
 pub use request::{Migrate, SwapRequest};
 
 /// What the gateway calls the clusters of, by the uid in their registry: rows of [`Table::Meta`].

@@ -34,6 +34,9 @@ pub(super) struct Record {
     pub(super) since_ms: u64,
     /// How it took over.
     pub(super) migrate: Migrate,
+    /// Whether it came back by a rollback.
+    #[serde(default)]
+    pub(super) is_back: bool,
     /// The mirror's number right after it took over: what is newer was changed since.
     #[serde(default)]
     pub(super) version: u64,
@@ -121,6 +124,7 @@ impl Record {
             central: endpoint.map(|e| e.url.clone()),
             since_ms,
             migrate,
+            is_back: false,
             version: 0,
         })
     }

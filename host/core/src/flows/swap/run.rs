@@ -1,10 +1,13 @@
 //! Runs swaps one after the other, and watches over what they brought.
 
-use std::{sync::PoisonError, time::Duration};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-use super::{Inner, Job, Swaps, steps::Swap};
+use super::{Inner, Job, Swaps, record::History, steps::Swap};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     ports::Table,
     words::{Caller, Operation, OperationKind, OperationState, SlotName},
 };
@@ -21,6 +24,9 @@ impl Swaps {
     pub async fn work(&self) {
         if let Err(error) = self.inner.end_interrupted().await {
             tracing::error!(%error, "interrupted swaps could not be read");
+        }
+        if let Err(error) = self.inner.go_on_noting().await {
+            tracing::error!(%error, "what was written since the last swap could not be read");
         }
         let taken = self.inner.work.lock();
         let Some(mut jobs) = taken.unwrap_or_else(PoisonError::into_inner).take() else {
@@ -82,6 +88,23 @@ impl Inner {
         Ok(())
     }
 
+    /// Since the present registry took over, unless it came back by a rollback.
+    async fn go_on_noting(&self) -> Result<()> {
+        let documents = self.deps.documents.as_ref();
+        let slot: SlotName = "registry"
+            .parse()
+            .map_err(|e| Error::Internal(format!("{e}")))?;
+        let history = History::read(documents, &slot).await?;
+        let Some(present) = history.fillings.first() else {
+            return Ok(());
+        };
+        let is_back = present.is_back;
+        let first = self.deps.clusters.first_writes();
+        first
+            .resume(documents, if is_back { 0 } else { present.since_ms })
+            .await
+    }
+
     fn is_failing(&self, slot: &SlotName) -> bool {
         let Some(info) = self.deps.slots.info(slot) else {
             return false;
@@ -112,6 +135,7 @@ impl Inner {
             is_rollback,
             followed: &followed,
             id: id.as_str(),
+            misfits: Mutex::default(),
         };
         let outcome = Box::pin(swap.perform()).await;
         match &outcome {

@@ -2,19 +2,21 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use sha2::{Digest, Sha256};
 
 use super::{
-    ALIAS, Inner, KEPT_CREDENTIALS, Migrate, copy,
+    ALIAS, Inner, KEPT_CREDENTIALS, Migrate,
+    back::Misfits,
+    copy,
     record::{History, KEPT, Record},
 };
 use crate::{
     error::{Error, Result},
-    flows::{charts::Followed, gate::Hold, input, mirror::Entry},
+    flows::{charts::Followed, custody::owner_of, gate::Hold, input},
     ports::{Call, Candidate, Filling, Object, Registry, Supported, Table},
     words::{SlotName, Uid},
 };
@@ -56,6 +58,8 @@ pub(super) struct Swap<'a> {
     pub(super) is_rollback: bool,
     pub(super) followed: &'a Followed,
     pub(super) id: &'a str,
+    /// Of a rollback, what could not come along.
+    pub(super) misfits: Mutex<Misfits>,
 }
 
 impl Swap<'_> {
@@ -81,8 +85,8 @@ impl Swap<'_> {
         let supported = new.supported().await?;
         let mut losses = Vec::new();
         let before = self.ours().await?;
-        let mut ours = before.clone();
-        if self.migrate == Migrate::Copy {
+        let mut ours = self.ours_back(before.clone()).await?;
+        if self.copies() {
             let copied = self.copy(new.as_ref(), supported, &mut ours).await;
             match copied {
                 Ok(found) => losses = found,
@@ -92,6 +96,7 @@ impl Swap<'_> {
                 }
             }
         }
+        self.gather().await?;
         match self.switch(&new, supported, &mut ours).await {
             Ok(count) => {
                 let mut message =
@@ -100,10 +105,11 @@ impl Swap<'_> {
                     let shown = copy::shown(losses.iter().map(String::as_str));
                     message = format!("{message}; not carried: {shown}");
                 }
+                message.push_str(&self.left_behind());
                 Ok(message)
             }
             Err(error) => {
-                if self.migrate == Migrate::Copy {
+                if self.copies() {
                     self.undo(new.as_ref(), &before, &ours).await;
                 }
                 Err(error)
@@ -111,24 +117,19 @@ impl Swap<'_> {
         }
     }
 
-    /// What the present registry holds. Where a rollback finds it silent, what the mirror remembers: every change that was
-    /// acknowledged is in it.
-    async fn source(&self) -> Result<Vec<Object>> {
-        match copy::list(self.inner.deps.registry.as_ref()).await {
-            Err(error) if self.is_rollback => {
-                let message = format!(
-                    "the present registry does not answer ({error}); what the gateway knows is copied"
-                );
-                self.followed.tell("copy", &message).await;
-                let (entries, _) = self.inner.deps.clusters.mirror().all();
-                let object = |entry: &Arc<Entry>| Object {
-                    cluster: entry.cluster.clone(),
-                    revision: entry.revision.clone(),
-                };
-                Ok(entries.iter().map(object).collect())
-            }
-            listed => listed,
+    /// Whether something is to be written into the registry that takes over.
+    fn copies(&self) -> bool {
+        self.migrate == Migrate::Copy || self.is_rollback
+    }
+
+    /// What the registry that takes over is to hold.
+    async fn source(&self, new: &dyn Registry, supported: Supported) -> Result<Vec<Object>> {
+        if self.is_rollback {
+            return self.wanted_back(new, supported).await;
         }
+        let source = copy::list(self.inner.deps.registry.as_ref()).await?;
+        copy::check_source(&source, supported)?;
+        Ok(source)
     }
 
     async fn ours(&self) -> Result<BTreeSet<String>> {
@@ -154,8 +155,7 @@ impl Swap<'_> {
     ) -> Result<Vec<String>> {
         let mut is_first = true;
         for _ in 0..ROUNDS {
-            let source = self.source().await?;
-            copy::check_source(&source, supported)?;
+            let source = self.source(new, supported).await?;
             let there = copy::list(new).await?;
             let compared = self.compare(&source, &there, ours, supported).await?;
             let left = compared.difference.len();
@@ -165,7 +165,7 @@ impl Swap<'_> {
             is_first = false;
             let message = format!("{left} of {} to be copied", source.len());
             self.followed.tell("copy", &message).await;
-            copy::write(new, compared.difference).await?;
+            self.write(new, compared.difference).await?;
         }
         Err(Error::unavailable(format!(
             "after {ROUNDS} rounds there was still more to copy; is the new registry slow, or much being changed?"
@@ -186,7 +186,15 @@ impl Swap<'_> {
             .filter(|name| !present.contains(name) && !ours.contains(*name))
             .map(str::to_owned)
             .collect();
-        let compared = copy::compare(source, there, ours, supported)?;
+        let mut compared = copy::compare(source, there, ours, supported)?;
+        if self.is_rollback {
+            // What others keep under that name stays, and what we had does not come along.
+            for name in std::mem::take(&mut compared.taken) {
+                if source.iter().any(|o| *o.cluster.name() == name) {
+                    self.leave_behind(&name, "others keep another one there".into());
+                }
+            }
+        }
         if !compared.taken.is_empty() {
             let names = copy::shown(compared.taken.iter().map(|n| n.as_str()));
             return Err(Error::Conflict {
@@ -204,6 +212,36 @@ impl Swap<'_> {
         Ok(compared)
     }
 
+    /// Writes a difference; what a registry that comes back refuses stays behind.
+    async fn write(&self, new: &dyn Registry, difference: copy::Difference) -> Result<()> {
+        let refused = copy::write(new, difference).await?;
+        for (name, error) in refused {
+            match self.is_rollback {
+                true => self.leave_behind(&name, error.to_string()),
+                false => return Err(copy::named(&name, error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings every credential to where it outlasts the registry.
+    async fn gather(&self) -> Result<()> {
+        let deps = &self.inner.deps;
+        let (entries, _) = deps.clusters.mirror().all();
+        let ids = entries.iter().filter_map(|entry| {
+            let id = input::reference_of(entry.cluster.object())?;
+            Some(id.to_owned())
+        });
+        match deps.vault.gather(&ids.collect::<Vec<_>>()).await {
+            Err(error) if self.is_rollback => {
+                let message = format!("some credentials cannot come along: {error}");
+                self.followed.tell("copy", &message).await;
+                Ok(())
+            }
+            gathered => gathered,
+        }
+    }
+
     /// Takes back what was copied for a swap that came to nothing.
     async fn undo(&self, new: &dyn Registry, before: &BTreeSet<String>, ours: &BTreeSet<String>) {
         let made: BTreeSet<String> = ours.difference(before).cloned().collect();
@@ -217,7 +255,7 @@ impl Swap<'_> {
                 .filter(|object| made.contains(object.cluster.name().as_str()))
                 .collect();
             let compared = copy::compare(&[], &there, &made, Supported::default())?;
-            copy::write(new, compared.difference).await?;
+            self.write(new, compared.difference).await?;
             self.mark(before).await
         };
         if let Err(error) = undone.await {
@@ -264,31 +302,38 @@ impl Swap<'_> {
         let mut there = copy::list(new.as_ref()).await?;
         let mut aliases = BTreeMap::new();
         let mut rows = Vec::new();
-        if self.migrate == Migrate::Copy {
-            let source = self.source().await?;
+        if self.copies() {
+            let mut source = self.source(new.as_ref(), supported).await?;
             let compared = self.compare(&source, &there, ours, supported).await?;
             if compared.difference.len() > 0 {
-                copy::write(new.as_ref(), compared.difference).await?;
+                self.write(new.as_ref(), compared.difference).await?;
                 there = copy::list(new.as_ref()).await?;
-                let again = copy::compare(&source, &there, ours, supported)?;
-                if again.difference.len() > 0 || !again.taken.is_empty() {
+                let misfits = self.misfits();
+                source.retain(|object| !misfits.contains_key(object.cluster.name()));
+                let again = self.compare(&source, &there, ours, supported).await?;
+                if again.difference.len() > 0 {
                     return Err(Error::unavailable(format!(
                         "after the copy the two registries still differ in {} cluster(s)",
-                        again.difference.len() + again.taken.len()
+                        again.difference.len()
                     )));
                 }
             }
+            let misfits = self.misfits();
+            source.retain(|object| !misfits.contains_key(object.cluster.name()));
             aliases = self.aliases(&source, &there);
             let names = source.iter().map(|o| o.cluster.name().to_string());
             let left: BTreeSet<String> = names.collect();
-            if let Some(old) = self.inner.deps.slots.present(self.slot) {
+            if self.migrate == Migrate::Copy
+                && let Some(old) = self.inner.deps.slots.present(self.slot)
+            {
                 rows.push(left_row(&old, &left)?);
             }
             rows.extend(aliases.iter().map(|(there, here)| {
                 let bytes = here.as_str().as_bytes().to_vec();
                 (Table::Meta, format!("{ALIAS}{there}"), Some(bytes))
             }));
-        } else {
+        }
+        if self.migrate == Migrate::None {
             let (entries, _) = self.inner.deps.clusters.mirror().all();
             let kept: Vec<&str> = entries
                 .iter()
@@ -330,15 +375,30 @@ impl Swap<'_> {
         rows: Vec<Row>,
     ) -> Result<usize> {
         let deps = &self.inner.deps;
-        let (mut history, rows) = self.history(rows).await?;
+        self.gather().await?;
+        let owners: Vec<_> = there
+            .iter()
+            .filter_map(|object| {
+                let id = input::reference_of(object.cluster.object())?;
+                Some((id.to_owned(), owner_of(&object.cluster)?))
+            })
+            .collect();
+        let (mut history, mut rows) = self.history(rows).await?;
+        let first = deps.clusters.first_writes();
+        rows.extend(first.erasing(deps.documents.as_ref()).await?);
         deps.documents.write(rows).await?;
         let count = there.len();
         self.candidate.switch();
+        first.begin((!self.is_rollback).then(|| deps.world.now_ms()));
         deps.clusters.gate().switched(&hold);
         let mirror = deps.clusters.mirror();
         mirror.moved(there, aliases, deps.world.now_ms());
         deps.swapped.send_modify(|count| *count += 1);
         drop(hold);
+        // They serve from where they are until then.
+        if let Err(error) = deps.vault.spread(&owners).await {
+            tracing::warn!(%error, "credentials of clusters stay in the store of this gateway");
+        }
         if let Some(present) = history.fillings.first_mut() {
             present.version = mirror.version();
         }
@@ -378,7 +438,9 @@ impl Swap<'_> {
         }
         let (id, digest) = (self.id.to_owned(), &self.candidate.info().digest);
         let record = Record::seal(vault, id, self.filling, digest, self.migrate, now_ms);
-        history.fillings.insert(0, record.await?);
+        let mut record = record.await?;
+        record.is_back = self.is_rollback;
+        history.fillings.insert(0, record);
         for gone in history.fillings.iter().skip(KEPT + 1) {
             gone.erase(vault).await?;
             rows.push((Table::Slots, format!("{KEPT_CREDENTIALS}{}", gone.id), None));

@@ -19,7 +19,7 @@ use super::{
     peer::{Peer, path, title},
 };
 use crate::serve::write_secret;
-use objects::{ACCOUNT, GROUP, Service};
+use objects::{ACCOUNT, GROUP, Secrets, Service};
 
 /// A definition is served a moment after it was taken; a loaded machine takes longer.
 const SERVED_WITHIN: Duration = Duration::from_secs(60);
@@ -89,6 +89,9 @@ struct SetupArgs {
     /// Lets the gateway also read Secrets of the namespace, for clusters whose `spec.authInfo.controller` names one.
     #[arg(long)]
     secrets: bool,
+    /// Lets the gateway also keep credentials of clusters as Secrets of the namespace, for `[vault] place = "central"`.
+    #[arg(long)]
+    vault: bool,
     /// Prints the objects as YAML and asks and changes nothing.
     #[arg(long, conflicts_with = "write_kubeconfig")]
     dry_run: bool,
@@ -118,6 +121,14 @@ impl Target {
 }
 
 impl SetupArgs {
+    fn secrets(&self) -> Secrets {
+        match (self.vault, self.secrets) {
+            (true, _) => Secrets::Keep,
+            (false, true) => Secrets::Read,
+            (false, false) => Secrets::None,
+        }
+    }
+
     /// The definition or the registration of whoever serves clusters.
     fn served(&self) -> Result<Value> {
         match (self.target.form, &self.service, &self.service_ca) {
@@ -140,7 +151,7 @@ async fn setup(args: &SetupArgs) -> Result<ExitCode> {
         all.extend(objects::rights(
             namespace,
             args.target.form == Form::Crd,
-            args.secrets,
+            args.secrets(),
         ));
         for object in all {
             say("---");
@@ -159,7 +170,7 @@ async fn setup(args: &SetupArgs) -> Result<ExitCode> {
     for object in objects::account(namespace) {
         apply(&peer, &object).await?;
     }
-    for object in objects::rights(namespace, is_namespaced, args.secrets) {
+    for object in objects::rights(namespace, is_namespaced, args.secrets()) {
         apply(&peer, &object).await?;
     }
     wait_until_served(&peer).await?;
@@ -279,7 +290,10 @@ async fn remove(args: &RemoveArgs) -> Result<ExitCode> {
         all.extend(objects::rights(
             &target.namespace,
             is_namespaced,
-            is_namespaced,
+            match is_namespaced {
+                true => Secrets::Keep,
+                false => Secrets::None,
+            },
         ));
     }
     all.extend(objects::account(&target.namespace));

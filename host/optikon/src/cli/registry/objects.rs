@@ -92,7 +92,7 @@ pub(super) fn account(namespace: &str) -> Vec<Value> {
 }
 
 /// What the gateway may do there: clusters and their status, in the one namespace where they live in namespaces.
-pub(super) fn rights(namespace: &str, is_namespaced: bool, with_secrets: bool) -> Vec<Value> {
+pub(super) fn rights(namespace: &str, is_namespaced: bool, secrets: Secrets) -> Vec<Value> {
     let rules = json!([
         {"apiGroups": [GROUP], "resources": ["clusters"],
             "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"]},
@@ -117,19 +117,31 @@ pub(super) fn rights(namespace: &str, is_namespaced: bool, with_secrets: bool) -
         }
     }
     let mut made = vec![with_label(role), with_label(binding)];
-    if with_secrets {
-        made.extend(secrets(namespace));
-    }
+    made.extend(self::secrets(namespace, secrets));
     made
 }
 
-/// That the gateway may read Secrets of the one namespace, by name.
-pub(super) fn secrets(namespace: &str) -> Vec<Value> {
+/// What the gateway may do with Secrets of the one namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrets {
+    None,
+    /// By name.
+    Read,
+    /// Those of its vault.
+    Keep,
+}
+
+fn secrets(namespace: &str, secrets: Secrets) -> Vec<Value> {
+    let verbs = match secrets {
+        Secrets::None => return Vec::new(),
+        Secrets::Read => json!(["get"]),
+        Secrets::Keep => json!(["get", "create", "patch", "delete"]),
+    };
     let version = "rbac.authorization.k8s.io/v1";
     let name = format!("{ACCOUNT}-secrets");
     let made = [
         json!({"apiVersion": version, "kind": "Role", "metadata": {"name": name, "namespace": namespace},
-            "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]}),
+            "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": verbs}]}),
         json!({"apiVersion": version, "kind": "RoleBinding", "metadata": {"name": name, "namespace": namespace},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
             "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}]}),
@@ -166,7 +178,7 @@ mod tests {
     #[test]
     fn rights_name_one_resource_and_no_secrets() {
         for is_namespaced in [true, false] {
-            let text = Value::Array(rights("optikon", is_namespaced, false)).to_string();
+            let text = Value::Array(rights("optikon", is_namespaced, Secrets::None)).to_string();
             assert!(!text.contains("secrets") && !text.contains('*'), "{text}");
             assert_eq!(text.contains("ClusterRole\""), !is_namespaced, "{text}");
         }

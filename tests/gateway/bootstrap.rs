@@ -279,3 +279,37 @@ async fn a_token_is_renewed_when_four_fifths_of_its_life_are_over() {
     assert_absent(&forms, "the log", own.gateway.log().as_bytes());
     assert_absent_in_files(&forms, own.gateway.data_folder());
 }
+
+/// The same from the hub where they live, read on this machine and as its user.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clusters_of_a_live_hub_come_in() {
+    let gateway = gateway().await;
+    let hub = member("argo").await;
+    let samples = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../host/optikon/src/cli/import/samples"
+    );
+    hub.create_namespace("argocd").await.unwrap();
+    let sample = std::fs::read_to_string(format!("{samples}/argocd.yaml")).unwrap();
+    hub.apply(&sample.replace("RWRnZSBPbmU=", "TGl2ZSBPbmU="))
+        .await
+        .unwrap();
+    let admin = hub.kubeconfig_file();
+    let import = [
+        "cluster",
+        "import",
+        "--from",
+        "argocd",
+        "--central-kubeconfig",
+        admin.to_str().unwrap(),
+    ];
+    let output = gateway.run(&import).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let warned = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("cluster live-one registered"),
+        "{said}{warned}"
+    );
+    assert!(!warned.contains("argo-token"), "{warned}");
+    run(gateway, &["cluster", "delete", "--yes", "live-one"]).await;
+}

@@ -23,6 +23,7 @@ mod faults;
 mod forms;
 mod full;
 mod input;
+mod outages;
 mod plugins;
 mod process;
 mod registries;

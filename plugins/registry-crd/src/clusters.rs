@@ -178,10 +178,12 @@ impl<'a, C: Requester> Clusters<'a, C> {
                     Error::already_exists(format!("cluster \"{name}\" is already registered"))
                 }
                 ErrorCode::NotFound => match &self.place.namespace {
-                    Some(namespace) => Error::unavailable(format!(
-                        "the central cluster has no namespace \"{namespace}\": run `optikon registry setup` there"
-                    )),
-                    None => missing(),
+                    Some(namespace) if error.detail("resource") == Some("namespaces") => {
+                        Error::unavailable(format!(
+                            "the central cluster has no namespace \"{namespace}\": run `optikon registry setup` there"
+                        ))
+                    }
+                    _ => missing(),
                 },
                 // A namespace on its way out, say: nothing that another form of the same would change.
                 ErrorCode::Conflict => Error::unavailable(error.message),

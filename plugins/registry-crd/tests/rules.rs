@@ -81,22 +81,25 @@ fn a_refusal_of_the_gateway_is_never_the_callers() {
 
 #[test]
 fn a_missing_definition_and_a_missing_namespace_have_words_of_their_own() {
-    let api = FakeApi::new();
     let place = place();
+    let nothing = FakeApi::new();
+    let gone = Clusters::new(&nothing, &place);
+    let listed = block_on(gone.list("", 10, None)).unwrap_err();
+    let tried = block_on(gone.create(&present().to_string(), false)).unwrap_err();
+    for error in [&listed, &tried] {
+        let is_named = error.message.contains("does not serve clusters");
+        assert!(is_named, "{}", error.message);
+    }
+    let said = json!({"kind": "Status", "reason": "NotFound", "details": {"name": "optikon", "kind": "namespaces"}});
+    let api = FakeApi::new().answer("POST", COLLECTION, 404, said.to_string());
     let clusters = Clusters::new(&api, &place);
-    let listed = block_on(clusters.list("", 10, None)).unwrap_err();
-    assert!(
-        listed.message.contains("does not serve clusters"),
-        "{}",
-        listed.message
-    );
     let made = block_on(clusters.create(&present().to_string(), false)).unwrap_err();
     assert!(
         made.message.contains("no namespace \"optikon\""),
         "{}",
         made.message
     );
-    for error in [listed, made] {
+    for error in [listed, tried, made] {
         assert_eq!(error.code, ErrorCode::Unavailable);
     }
 }

@@ -373,7 +373,12 @@ fn status_error(status: u16, body: &Value) -> Error {
     } else {
         message
     };
-    let error = Error::new(code, message).with("status", status.to_string());
+    let mut error = Error::new(code, message).with("status", status.to_string());
+    // Of whom it speaks: of an object that is missing, say, and not of the collection.
+    let resource = text(body, "/details/kind");
+    if !resource.is_empty() {
+        error = error.with("resource", resource);
+    }
     match text(body, "/details/causes/0/field") {
         field if field.is_empty() => error,
         field => error.with("field", field),

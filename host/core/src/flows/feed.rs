@@ -321,6 +321,10 @@ impl Clusters {
                 .filter(|(k, _)| !present.contains(k.as_str()));
             changes.extend(gone.map(|(k, _)| (Table::Mirror, k, None)));
         }
+        let heard = self.mirror.synced().heard_ms;
+        if heard > 0 {
+            changes.push((Table::Meta, HEARD.into(), Some(heard.to_string().into())));
+        }
         if let Err(error) = self.documents.write(changes).await {
             tracing::warn!(%error, "the mirror could not be saved");
         }

@@ -136,6 +136,29 @@ fn column(rows: &[Vec<String>], place: usize) -> Vec<&str> {
     rows.iter().map(|row| row[place].as_str()).collect()
 }
 
+/// Line by line, as the example's page shows it; what differs from run to run is `…` there.
+fn assert_printed(said: &str, shown: &str) {
+    let fits = |line: &str, shown: &str| {
+        let mut rest = Some(line);
+        let parts: Vec<&str> = shown.split('…').collect();
+        for (n, part) in parts.iter().enumerate() {
+            rest = rest.and_then(|rest| match n {
+                0 => rest.strip_prefix(part),
+                _ => rest.split_once(part).map(|(_, after)| after),
+            });
+        }
+        rest.is_some_and(|rest| rest.is_empty() || parts.last() == Some(&""))
+    };
+    // How often the state is told depends on the machine.
+    let is_state = |line: &&str| line.starts_with("operation ");
+    let lines: Vec<&str> = said.lines().filter(|line| !is_state(line)).collect();
+    let wanted: Vec<&str> = shown.lines().filter(|line| !is_state(line)).collect();
+    let mut pairs = lines.iter().zip(&wanted);
+    let differs =
+        lines.len() != wanted.len() || !pairs.all(|(line, shown)| fits(line.trim_end(), shown));
+    assert!(!differs, "the example's page shows otherwise:\n{said}");
+}
+
 /// What follows a command in the script's output, up to the next.
 fn answer<'a>(said: &'a str, command: &str) -> &'a str {
     let start = said
@@ -191,6 +214,10 @@ async fn the_commands_of_the_first_page_work_as_shown() -> Result<()> {
     );
     let script = "examples/swap-registry/swap-registry.sh";
     let swapped = demo.run(script, &[&demo.kubeconfigs[0]]).await?;
+    assert_printed(
+        &swapped,
+        include_str!("../../examples/swap-registry/output.txt"),
+    );
     let setup = answer(&swapped, "optikon registry setup");
     assert!(
         setup.contains("CustomResourceDefinition clusters.clusterregistry.k8s.io created"),

@@ -43,6 +43,7 @@ pub use helm::{MESSAGE_END, MESSAGE_START};
 pub use native::NativeEnvironment;
 pub use regexes::Pattern;
 pub use time::TimeValue;
+pub use urls::Url;
 pub use version_values::VersionValue;
 
 /// All functions, for one rendering: `include` counts in it how deep names are nested.

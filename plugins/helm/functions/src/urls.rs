@@ -7,7 +7,8 @@ mod url;
 use helm_template::{Error, Functions, Map, Signature, Str, Type, Value};
 
 use crate::args::{map, text};
-use url::{Url, UserInfo};
+pub use url::Url;
+use url::UserInfo;
 
 pub(crate) fn register(functions: &mut Functions) {
     functions.add("urlParse", Signature::fixed(&[Type::Str]), |_, args| {

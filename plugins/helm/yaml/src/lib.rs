@@ -47,8 +47,8 @@ use serde_json::Value;
 
 pub use error::{Error, Problem};
 pub use json::{
-    from_json, from_json_any, from_json_array, from_json_partly, to_json, to_pretty_json,
-    to_raw_json,
+    Json, from_json, from_json_any, from_json_array, from_json_partly, read_json, to_json,
+    to_pretty_json, to_raw_json,
 };
 
 use compose::Document;

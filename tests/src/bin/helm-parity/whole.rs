@@ -2,6 +2,7 @@
 
 mod calls;
 mod documents;
+mod schemas;
 mod syntax;
 mod trees;
 
@@ -36,23 +37,34 @@ impl Case {
 pub(crate) struct Family {
     pub(crate) name: &'static str,
     pub(crate) generate: fn(&mut Random) -> Case,
+    /// Whether lines come in an order.
+    pub(crate) is_ordered: bool,
 }
 
 pub(crate) const FAMILIES: &[Family] = &[
     Family {
         name: "calls",
         generate: calls::case,
+        is_ordered: true,
     },
     Family {
         name: "syntax",
         generate: syntax::case,
+        is_ordered: true,
     },
     Family {
         name: "trees",
         generate: trees::case,
+        is_ordered: true,
     },
     Family {
         name: "documents",
         generate: documents::case,
+        is_ordered: true,
+    },
+    Family {
+        name: "schemas",
+        generate: schemas::case,
+        is_ordered: false,
     },
 ];

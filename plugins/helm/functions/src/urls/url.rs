@@ -5,7 +5,7 @@ use super::host;
 use crate::go::quote;
 
 /// Name and password, unescaped.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct UserInfo {
     name: Vec<u8>,
     password: Option<Vec<u8>>,
@@ -24,8 +24,8 @@ impl UserInfo {
 }
 
 /// A URL's parts, unescaped but for the query.
-#[derive(Default)]
-pub(super) struct Url {
+#[derive(Debug, Clone, Default)]
+pub struct Url {
     pub(super) scheme: Vec<u8>,
     pub(super) opaque: Vec<u8>,
     pub(super) user: Option<UserInfo>,
@@ -33,6 +33,8 @@ pub(super) struct Url {
     pub(super) path: Vec<u8>,
     pub(super) query: Vec<u8>,
     pub(super) fragment: Vec<u8>,
+    /// The path as it was written, where escaping it again would write it otherwise.
+    pub(super) raw_path: Vec<u8>,
 }
 
 fn cut(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
@@ -64,7 +66,7 @@ impl Url {
     ///
     /// # Errors
     /// `parse "…": REASON`.
-    pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
+    pub fn parse(text: &[u8]) -> Result<Self, String> {
         let (main, fragment) = cut(text, b'#');
         let named = |url: &[u8], reason: String| format!("parse {}: {reason}", quote(url));
         let mut url = Self::without_fragment(main).map_err(|reason| named(main, reason))?;
@@ -102,7 +104,7 @@ impl Url {
             rest = path;
             url.authority(authority)?;
         }
-        url.path = unescape(rest, Part::Path)?;
+        url.set_path(rest)?;
         Ok(url)
     }
 
@@ -127,13 +129,96 @@ impl Url {
         Ok(())
     }
 
+    fn set_path(&mut self, path: &[u8]) -> Result<(), String> {
+        self.path = unescape(path, Part::Path)?;
+        self.raw_path = if escape(&self.path, Part::Path) == path {
+            Vec::new()
+        } else {
+            path.to_vec()
+        };
+        Ok(())
+    }
+
+    /// The scheme in lower case; empty for a relative one.
+    pub fn scheme(&self) -> &[u8] {
+        &self.scheme
+    }
+
+    /// The host with its port and brackets.
+    pub fn host(&self) -> &[u8] {
+        &self.host
+    }
+
     /// The host without its port and brackets.
-    pub(super) fn hostname(&self) -> &[u8] {
+    pub fn hostname(&self) -> &[u8] {
         host::name(&self.host)
     }
 
+    /// The path, unescaped.
+    pub fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    /// The path as it was written, where escaping it again would write it otherwise; else empty.
+    pub fn raw_path(&self) -> &[u8] {
+        &self.raw_path
+    }
+
+    /// The path as it is printed.
+    fn escaped_path(&self) -> Vec<u8> {
+        let is_valid = |byte: &u8| {
+            b"!$&'()*+,;=:@[]%".contains(byte) || !super::escape::is_escaped(*byte, Part::Path)
+        };
+        if !self.raw_path.is_empty() && self.raw_path.iter().all(is_valid) {
+            return self.raw_path.clone();
+        }
+        if self.path == b"*" {
+            return b"*".to_vec();
+        }
+        escape(&self.path, Part::Path)
+    }
+
+    /// Where a reference leads from here.
+    #[must_use]
+    pub fn resolve(&self, reference: &Self) -> Self {
+        let mut url = reference.clone();
+        if reference.scheme.is_empty() {
+            url.scheme.clone_from(&self.scheme);
+        }
+        let mut follow = |base: &[u8], path: &[u8]| {
+            // Both come from paths that were read, so their escapes are right.
+            let _ = url.set_path(&merged(base, path));
+        };
+        let is_complete =
+            !reference.scheme.is_empty() || !reference.host.is_empty() || reference.user.is_some();
+        if is_complete {
+            follow(&reference.escaped_path(), b"");
+            return url;
+        }
+        let has_own_path = !reference.path.is_empty();
+        if !has_own_path && !self.opaque.is_empty() {
+            // A base without hierarchy stays what it is.
+            let mut base = self.clone();
+            if !reference.query.is_empty() {
+                base.query.clone_from(&reference.query);
+            }
+            base.fragment.clone_from(&reference.fragment);
+            return base;
+        }
+        follow(&self.escaped_path(), &reference.escaped_path());
+        if !has_own_path && reference.query.is_empty() {
+            url.query.clone_from(&self.query);
+        }
+        url.host.clone_from(&self.host);
+        url.user.clone_from(&self.user);
+        if !self.opaque.is_empty() {
+            url.opaque.clone_from(&self.opaque);
+        }
+        url
+    }
+
     /// Puts the parts together, escaping what needs it.
-    pub(super) fn print(&self) -> Vec<u8> {
+    pub fn print(&self) -> Vec<u8> {
         let mut out = Vec::new();
         if !self.scheme.is_empty() {
             out.extend_from_slice(&self.scheme);
@@ -166,11 +251,7 @@ impl Url {
             }
             out.extend(escape(&self.host, Part::Host));
         }
-        let path = if self.path == b"*" {
-            b"*".to_vec()
-        } else {
-            escape(&self.path, Part::Path)
-        };
+        let path = self.escaped_path();
         if !path.is_empty() && !path.starts_with(b"/") && !self.host.is_empty() {
             out.push(b'/');
         }
@@ -180,4 +261,48 @@ impl Url {
         }
         out.extend(path);
     }
+}
+
+/// A path that is relative to a base, its dots resolved.
+fn merged(base: &[u8], path: &[u8]) -> Vec<u8> {
+    let full = match path.first() {
+        None => base.to_vec(),
+        Some(b'/') => path.to_vec(),
+        Some(_) => {
+            let end = base.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
+            [base.get(..end).unwrap_or_default(), path].concat()
+        }
+    };
+    if full.is_empty() {
+        return full;
+    }
+    let mut out = b"/".to_vec();
+    let mut is_first = true;
+    let mut last: &[u8] = b"";
+    for part in full.split(|b| *b == b'/') {
+        last = part;
+        match part {
+            b"." => is_first = false,
+            b".." => {
+                let slash = out.iter().skip(1).rposition(|b| *b == b'/');
+                out.truncate(slash.map_or(1, |at| at + 1));
+                is_first = out.len() == 1;
+            }
+            _ => {
+                if !is_first {
+                    out.push(b'/');
+                }
+                out.extend_from_slice(part);
+                is_first = false;
+            }
+        }
+    }
+    if matches!(last, b"." | b"..") {
+        out.push(b'/');
+    }
+    // It began with one slash already.
+    if out.get(1) == Some(&b'/') {
+        out.remove(0);
+    }
+    out
 }

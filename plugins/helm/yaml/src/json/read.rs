@@ -59,7 +59,7 @@ fn parse_partly(
         too_large: None,
     };
     let mut value = reader
-        .document()
+        .document::<Value>()
         .map_err(|text| Error::Json(Problem::plain(text)))?;
     if value.is_null() && reader.too_large.is_some() {
         // A number still, so that the kind of the whole is judged as that of one.
@@ -72,6 +72,62 @@ fn parse_partly(
         )))
     });
     Ok((value, beyond))
+}
+
+/// What JSON is read into.
+pub trait Json: Sized {
+    /// `null`
+    fn null() -> Self;
+    /// `true` or `false`
+    fn bool(value: bool) -> Self;
+    /// A number as it was written; none where it is beyond what can be held.
+    fn number(text: &str) -> Option<Self>;
+    /// A text, its escapes resolved.
+    fn string(text: String) -> Self;
+    /// An array.
+    fn array(items: Vec<Self>) -> Self;
+    /// An object, in the order in which it was written; of equal keys the last counts.
+    fn object(entries: Vec<(String, Self)>) -> Self;
+}
+
+impl Json for Value {
+    fn null() -> Self {
+        Self::Null
+    }
+
+    fn bool(value: bool) -> Self {
+        Self::Bool(value)
+    }
+
+    fn number(text: &str) -> Option<Self> {
+        let number = text.parse().ok().and_then(Number::from_f64);
+        number.map(Self::Number)
+    }
+
+    fn string(text: String) -> Self {
+        Self::String(text)
+    }
+
+    fn array(items: Vec<Self>) -> Self {
+        Self::Array(items)
+    }
+
+    fn object(entries: Vec<(String, Self)>) -> Self {
+        Self::Object(Map::from_iter(entries))
+    }
+}
+
+/// Reads JSON into anything.
+///
+/// # Errors
+/// Bad JSON, in Go's words.
+pub fn read_json<T: Json>(text: &str) -> Result<T, String> {
+    let mut reader = Reader {
+        text,
+        at: 0,
+        too_large: None,
+    };
+    reader.document()
 }
 
 struct Reader<'a> {
@@ -109,7 +165,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn document(&mut self) -> Read<Value> {
+    fn document<T: Json>(&mut self) -> Read<T> {
         self.skip_blanks();
         let value = self.value(0)?;
         self.skip_blanks();
@@ -119,23 +175,23 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn value(&mut self, depth: usize) -> Read<Value> {
+    fn value<T: Json>(&mut self, depth: usize) -> Read<T> {
         if depth > MAX_DEPTH {
             return Err("exceeded max depth".to_owned());
         }
         match self.peek() {
             Some(b'{') => self.object(depth),
             Some(b'[') => self.array(depth),
-            Some(b'"') => self.string().map(Value::String),
+            Some(b'"') => self.string().map(T::string),
             Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.word("true", Value::Bool(true)),
-            Some(b'f') => self.word("false", Value::Bool(false)),
-            Some(b'n') => self.word("null", Value::Null),
+            Some(b't') => self.word("true", T::bool(true)),
+            Some(b'f') => self.word("false", T::bool(false)),
+            Some(b'n') => self.word("null", T::null()),
             _ => self.fail("looking for beginning of value"),
         }
     }
 
-    fn word(&mut self, word: &str, value: Value) -> Read<Value> {
+    fn word<T>(&mut self, word: &str, value: T) -> Read<T> {
         for wanted in word.bytes() {
             if self.peek() != Some(wanted) {
                 let wanted = char::from(wanted);
@@ -146,13 +202,13 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    fn object(&mut self, depth: usize) -> Read<Value> {
+    fn object<T: Json>(&mut self, depth: usize) -> Read<T> {
         self.at += 1;
-        let mut map = Map::new();
+        let mut entries = Vec::new();
         self.skip_blanks();
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(Value::Object(map));
+            return Ok(T::object(entries));
         }
         loop {
             if self.peek() != Some(b'"') {
@@ -166,13 +222,13 @@ impl<'a> Reader<'a> {
             self.at += 1;
             self.skip_blanks();
             let value = self.value(depth + 1)?;
-            map.insert(key, value);
+            entries.push((key, value));
             self.skip_blanks();
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    return Ok(Value::Object(map));
+                    return Ok(T::object(entries));
                 }
                 _ => return self.fail("after object key:value pair"),
             }
@@ -180,13 +236,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Read<Value> {
+    fn array<T: Json>(&mut self, depth: usize) -> Read<T> {
         self.at += 1;
         let mut items = Vec::new();
         self.skip_blanks();
         if self.peek() == Some(b']') {
             self.at += 1;
-            return Ok(Value::Array(items));
+            return Ok(T::array(items));
         }
         loop {
             items.push(self.value(depth + 1)?);
@@ -195,7 +251,7 @@ impl<'a> Reader<'a> {
                 Some(b',') => self.at += 1,
                 Some(b']') => {
                     self.at += 1;
-                    return Ok(Value::Array(items));
+                    return Ok(T::array(items));
                 }
                 _ => return self.fail("after array element"),
             }
@@ -211,7 +267,7 @@ impl<'a> Reader<'a> {
         self.at > from
     }
 
-    fn number(&mut self) -> Read<Value> {
+    fn number<T: Json>(&mut self) -> Read<T> {
         let from = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -237,11 +293,11 @@ impl<'a> Reader<'a> {
             }
         }
         let text = self.text.get(from..self.at).unwrap_or("");
-        let number = text.parse().ok().and_then(Number::from_f64);
+        let number = T::number(text);
         if number.is_none() && self.too_large.is_none() {
             self.too_large = Some(text.to_owned());
         }
-        Ok(number.map_or(Value::Null, Value::Number))
+        Ok(number.unwrap_or_else(T::null))
     }
 
     fn string(&mut self) -> Read<String> {

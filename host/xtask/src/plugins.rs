@@ -82,6 +82,24 @@ pub fn build_shipped(folders: &Folders, name: &str) -> Result<PathBuf> {
     finish(&folder, "", module, file)
 }
 
+/// Bytes of a library below `plugins/` as a module of its own, built as the shipped plugins are.
+///
+/// # Errors
+/// As for [`build_all`], and when there is no such library.
+pub fn weigh(folders: &Folders, name: &str) -> Result<u64> {
+    let folder = folders.root.join("plugins").join(name);
+    let source = read_source(&folder)?.with_context(|| format!("no {}", folder.display()))?;
+    let modules = compile(
+        folders,
+        &folders.root,
+        std::slice::from_ref(&source),
+        "plugin",
+    )?;
+    let module = modules.first().context("cargo built nothing")?;
+    let about = fs::metadata(module).with_context(|| format!("read {}", module.display()))?;
+    Ok(about.len())
+}
+
 /// Builds one plugin outside the workspace (an author's folder) into `out`.
 ///
 /// # Errors

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use serde::Deserialize;
 
-use super::{Bench, record};
+use super::{Aim, Bench, Row, report};
 use crate::folders::Folders;
-use crate::{say, shell, testbed};
+use crate::{plugins, say, shell, testbed};
 
 pub(super) const BENCH: Bench = Bench {
     name: "render",
@@ -58,7 +59,7 @@ fn run(folders: &Folders) -> Result<()> {
     shell::run(
         Command::new("go")
             .current_dir(testbed::HELM.folder(folders))
-            .args(["build", "-mod=mod", "-o"])
+            .args(["build", "-o"])
             .arg(&helm_render)
             .arg("./render"),
     )?;
@@ -72,11 +73,51 @@ fn run(folders: &Folders) -> Result<()> {
             .env("OPTIKON_HELM", binaries.path("helm")?)
             .env("OPTIKON_HELM_RENDER", &helm_render),
     )?;
-    let (table, figures) = printed
-        .trim_end()
-        .rsplit_once('\n')
-        .unwrap_or(("", &printed));
-    println!("{table}");
-    let figures = serde_json::from_str(figures).context("read the figures of helm-bench")?;
-    record(folders, "render", &figures)
+    let figures: Figures =
+        serde_json::from_str(&printed).context("read the figures of helm-bench")?;
+    let module = plugins::weigh(folders, "helm/module")?;
+    report(folders, "render", &rows(&figures, module))
+}
+
+/// What `helm-bench` prints: medians over the charts.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Figures {
+    charts: u32,
+    cold_ms: f64,
+    faster_than_process: f64,
+    slower_than_engine: f64,
+    parsed_share: f64,
+}
+
+fn rows(figures: &Figures, module_bytes: u64) -> Vec<Row> {
+    let megabytes = module_bytes as f64 / 1e6;
+    vec![
+        Row::plain("charts", f64::from(figures.charts), ""),
+        Row::plain("load and render", figures.cold_ms, "ms"),
+        Row::new(
+            "faster than a helm template process",
+            figures.faster_than_process,
+            "x",
+            Aim::AtLeast(20.0),
+        ),
+        Row::new(
+            "time beside Helm's engine in process",
+            figures.slower_than_engine,
+            "x",
+            Aim::AtMost(1.5),
+        ),
+        Row::new(
+            "100 releases of a chart parsed once, beside 100 charts",
+            figures.parsed_share * 100.0,
+            "%",
+            Aim::AtMost(60.0),
+        ),
+        Row::new(
+            "the engine as WebAssembly",
+            megabytes,
+            "MB",
+            Aim::AtMost(4.0),
+        ),
+    ]
 }

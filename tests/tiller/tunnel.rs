@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use optikon_core::ports::{Channel, Connection, Outbound as _, World};
+use optikon_core::ports::{Channel, Outbound as _, World};
 use optikon_core::words::{
     Credential, Endpoint, GrpcCall, GrpcFailure, Member, PodTarget, Rules, Secret,
 };

@@ -19,7 +19,7 @@ use crate::keyring::Keys;
 /// Tables of the file. Only `OPTIKON_<TABLE>__<KEY>` is configuration: an orchestrator sets variables
 /// of its own for a service of this name (`OPTIKON_PORT`, `OPTIKON_SERVICE_HOST`), and the clients
 /// have theirs (`OPTIKON_SERVER`, `OPTIKON_TOKEN_FILE`).
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "central",
     "charts",
     "server",

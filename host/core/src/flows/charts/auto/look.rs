@@ -16,6 +16,7 @@ const TILLER_LABELS: &str = "app=helm,name=tiller";
 const HELM_LABELS: &str = "owner=helm";
 /// Names of objects without what is in them.
 const NAMES_ONLY: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+
 /// What is there.
 pub(super) async fn look(
     cluster: &dyn Connection,

@@ -26,8 +26,6 @@ use crate::{
 };
 use look::look;
 
-use look::look;
-
 /// Who serves a cluster, said by its owner.
 const LABEL: &str = "optikon.io/charts-backend";
 const HELM: &str = "charts-helm";

@@ -3,10 +3,11 @@
 //! `router` has a line per endpoint with the role it needs; `layers` is what every request passes
 //! (request id, host check, authentication and roles, metrics); `handlers` has a file per noun,
 //! each handler extracts, calls one use-case and renders; `problem` is the one table from error to
-//! status; `listen` accepts connections and ends them in order.
+//! status; `listen` accepts connections and ends them in order, those that rest included (`idle`).
 
 mod echo;
 mod handlers;
+mod idle;
 mod layers;
 mod listen;
 mod metrics;

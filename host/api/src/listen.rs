@@ -26,7 +26,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
-use crate::layers::PeerCertificate;
+use crate::{idle::Activity, layers::PeerCertificate};
 
 /// Connections at once; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 8_192;
@@ -206,6 +206,8 @@ async fn serve<I>(
 ) where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
+    let activity = Activity::new();
+    let begun = activity.clone();
     let service =
         hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             let mut router = router.clone();
@@ -213,7 +215,13 @@ async fn serve<I>(
             if let Some(peer) = &peer {
                 request.extensions_mut().insert(peer.clone());
             }
-            async move { router.call(request).await }
+            let busy = begun.begin();
+            async move {
+                router
+                    .call(request)
+                    .await
+                    .map(|answer| busy.until_sent(answer))
+            }
         });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -234,14 +242,17 @@ async fn serve<I>(
         let _ = shutdown.wait_for(|is_ending| *is_ending).await;
     };
     let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        () = ending => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
+        ended = connection.as_mut() => ended,
+        () = ending => {
             connection.as_mut().graceful_shutdown();
             connection.await
+        }
+        () = activity.rests() => {
+            connection.as_mut().graceful_shutdown();
+            // What is asked at this very moment is answered; who does not take the leave loses the connection.
+            tokio::time::timeout(HEAD_DEADLINE, connection)
+                .await
+                .unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {

@@ -78,7 +78,11 @@ fn endless_loop_ends_at_the_step_limit() {
         &limits,
     )
     .unwrap_err();
-    assert_eq!(error.text(), "the templates take more steps than allowed");
+    assert_eq!(
+        error.text(),
+        "template: main:1:9: executing \"main\" at <9223372036854775807>: the templates take more than 10000 steps"
+    );
+    assert_eq!(error.kind(), ErrorKind::Limit);
 }
 
 #[test]
@@ -86,7 +90,12 @@ fn growing_text_ends_at_the_output_limit() {
     ends_at_a_limit(
         "{{ $x := \"0123456789abcdef\" }}{{ range 60 }}{{ $x = print $x $x }}{{ end }}",
     );
-    ends_at_a_limit("{{ range 1000 }}{{ printf \"%1000000d\" 1 }}{{ end }}");
+    let text = ends_at_a_limit("{{ range 1000 }}{{ printf \"%1000000d\" 1 }}{{ end }}");
+    assert!(
+        text.starts_with("template: main:1:19: executing \"main\" at <printf")
+            && text.ends_with("the templates produce more than 67108864 bytes of text"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -109,7 +118,10 @@ fn map_inside_itself_is_refused_by_print() {
     map.insert("self", Value::Map(map.clone()));
     let data = Value::Map(map.clone());
     let error = run_with("{{ . }}", &data, &Limits::default()).unwrap_err();
-    assert_eq!(error.text(), "a value is nested too deeply to be printed");
+    assert_eq!(
+        error.text(),
+        "template: main:1:3: executing \"main\" at <.>: a value is nested too deeply to be printed"
+    );
     assert!(!data.deep_equal(&Value::map([("self", Value::map([("self", Value::Nil)]))])));
     map.remove("self");
 }

@@ -171,7 +171,8 @@ impl<'t> Frame<'t, '_> {
         self.run.spare.push(values);
         match result {
             Ok(value) => {
-                self.run.spend(value.fresh_bytes())?;
+                let spent = self.run.spend(value.fresh_bytes());
+                spent.inspect_err(|_| self.at = node)?;
                 Ok(Operand::concrete(value))
             }
             Err(error) => {

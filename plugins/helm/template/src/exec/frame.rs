@@ -61,7 +61,14 @@ pub(super) fn execute_into(
         at: At::Start,
         base,
     };
-    let result = frame.walk(dot, &tree.root);
+    // A limit is met anywhere; who reads of it wants to know where.
+    let result = frame.walk(dot, &tree.root).map_err(|error| {
+        if error.kind() == ErrorKind::Limit && error.template().is_empty() {
+            frame.fail_with(error.text().to_owned(), Some(error))
+        } else {
+            error
+        }
+    });
     run.variables.truncate(base);
     run.leave();
     result.map(|_| ())

@@ -38,11 +38,11 @@ fn stack_position() -> usize {
 /// The budget and the variables of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
+    limits: Limits,
     steps: u64,
     depth: u32,
     bytes: usize,
     stack_start: usize,
-    stack_bytes: usize,
     /// Variables of all running templates, innermost last.
     pub(super) variables: Vec<(u32, Operand)>,
     /// Argument lists for using again.
@@ -52,11 +52,11 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
+            limits: *limits,
             steps: limits.steps,
             depth: limits.depth,
             bytes: limits.output_bytes,
             stack_start: stack_position(),
-            stack_bytes: limits.stack_bytes,
             variables: Vec::new(),
             spare: Vec::new(),
         }
@@ -74,13 +74,18 @@ impl Run {
                 self.steps = steps;
                 Ok(())
             }
-            None => Err(Error::limit("the templates take more steps than allowed")),
+            None => Err(Error::limit(format!(
+                "the templates take more than {} steps",
+                self.limits.steps
+            ))),
         }
     }
 
     pub(super) fn enter(&mut self) -> Result<(), Error> {
         match self.depth.checked_sub(1) {
-            Some(depth) if self.stack_start.abs_diff(stack_position()) < self.stack_bytes => {
+            Some(depth)
+                if self.stack_start.abs_diff(stack_position()) < self.limits.stack_bytes =>
+            {
                 self.depth = depth;
                 Ok(())
             }
@@ -98,7 +103,10 @@ impl Run {
                 self.bytes = left;
                 Ok(())
             }
-            None => Err(Error::limit("the templates produce more text than allowed")),
+            None => Err(Error::limit(format!(
+                "the templates produce more than {} bytes of text",
+                self.limits.output_bytes
+            ))),
         }
     }
 }

@@ -65,7 +65,8 @@ impl<'t> Frame<'t, '_> {
                 None => fmt::write_value(self.out, value)?,
             },
         }
-        self.run.spend(self.out.len() - before)
+        let spent = self.run.spend(self.out.len() - before);
+        spent.inspect_err(|_| self.at = At::Pipe(pipe))
     }
 
     fn walk_if(&mut self, dot: &Operand, branch: &'t Branch) -> Result<Flow, Error> {

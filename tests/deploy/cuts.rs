@@ -145,7 +145,8 @@ async fn cut(own: &mut Own, case: &Case<'_>, pass: usize, is_after: bool) -> Cut
     member.hold(&case.namespace(), pass, is_after);
     let (method, path, body) = case.asked();
     let client = own.gateway.client().unwrap().clone();
-    let begun = tokio::spawn(async move { client.json(method, &path, &body).await?.success() });
+    let mut begun = tokio::task::JoinSet::new();
+    begun.spawn(async move { client.json(method, &path, &body).await?.success() });
     let kind = format!("{:?}", case.verb).to_lowercase();
     let named = format!("/operations?release={}", case.release);
     // Held, or over, whichever comes first; and whether the operation was begun by then.
@@ -160,7 +161,7 @@ async fn cut(own: &mut Own, case: &Case<'_>, pass: usize, is_after: bool) -> Cut
     .await
     .unwrap();
     if is_held && is_begun {
-        let begun = begun.await.unwrap().unwrap();
+        let begun = begun.join_next().await.unwrap().unwrap().unwrap();
         own.gateway.kill().unwrap();
         member.release();
         own.gateway.start_again().await.unwrap();
@@ -168,7 +169,7 @@ async fn cut(own: &mut Own, case: &Case<'_>, pass: usize, is_after: bool) -> Cut
         return Cut::Killed;
     }
     member.release();
-    let begun = begun.await.unwrap().unwrap();
+    let begun = begun.join_next().await.unwrap().unwrap().unwrap();
     case.assert_done_once(&finished(&own.gateway, &begun).await.unwrap());
     if is_held { Cut::TooEarly } else { Cut::Over }
 }

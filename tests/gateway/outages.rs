@@ -91,7 +91,7 @@ async fn a_central_cluster_that_is_away_or_silent_takes_nothing_along() {
     central.kill_api_server().unwrap();
     serves_what_it_knows(&own.gateway).await;
     // The gateway is started anew meanwhile.
-    own.gateway.kill().unwrap();
+    own.gateway.stop().await.unwrap();
     own.gateway.start_again().await.unwrap();
     serves_what_it_knows(&own.gateway).await;
     central.start_api_server().await.unwrap();

@@ -98,15 +98,15 @@ impl Guest for Plugin {
         plan: Vec<u8>,
         options: String,
     ) -> Result<Vec<Change>, Error> {
-        if plan.is_empty() {
-            return Err(Error::unsupported(
-                "Tiller does not say what a rollback or an uninstall would change",
-            ));
-        }
         let host = Host::new(&cluster)?;
         let flow = flow(&host, &target, &options)?;
         if flow.options.adopt {
             return flow.adoption(&cluster, host.namespace()).await;
+        }
+        if plan.is_empty() {
+            return Err(Error::unsupported(
+                "Tiller does not say what a rollback or an uninstall would change",
+            ));
         }
         flow.preview(Plan::read(&plan)?).await
     }

@@ -69,21 +69,32 @@ impl<L: EncodeLabelSet, V: EncodeGaugeValue> EncodeMetric for Gauges<L, V> {
     }
 }
 
+/// One without labels: a family of none would be shown with `{}`.
+struct Histogram<'a>(&'a Durations);
+
+impl EncodeMetric for Histogram<'_> {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        encode(&mut encoder, self.0)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+fn encode(encoder: &mut MetricEncoder<'_>, durations: &Durations) -> fmt::Result {
+    let bounds = BUCKETS_SECONDS.into_iter().chain([f64::INFINITY]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(durations.buckets).collect();
+    let (sum, count) = (durations.sum_seconds, durations.count);
+    encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+}
+
 struct Histograms<'a, L>(Vec<(L, &'a Durations)>);
 
 impl<L: EncodeLabelSet> EncodeMetric for Histograms<'_, L> {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         for (labels, durations) in &self.0 {
-            let bounds = BUCKETS_SECONDS.into_iter().chain([f64::INFINITY]);
-            let buckets: Vec<(f64, u64)> = bounds.zip(durations.buckets).collect();
-            encoder
-                .encode_family(labels)?
-                .encode_histogram::<NoLabelSet>(
-                    durations.sum_seconds,
-                    durations.count,
-                    &buckets,
-                    None,
-                )?;
+            encode(&mut encoder.encode_family(labels)?, durations)?;
         }
         Ok(())
     }
@@ -210,7 +221,7 @@ impl Collector for Scraped {
             to,
             "optikon_operation_journal_seconds",
             "Time that a cluster's begin or end waited until it was durable",
-            &Histograms(vec![(Labels::<'_, 0>::default(), &scrape.journaled)]),
+            &Histogram(&scrape.journaled),
         )?;
         put(
             to,

@@ -303,7 +303,8 @@ impl Clusters {
         }
     }
 
-    async fn save_all(&self) {
+    /// Writes the mirror into the store as it is: what a gateway that ends in order knows when it starts again.
+    pub async fn save_all(&self) {
         let (entries, _) = self.mirror.all();
         let present: HashSet<&str> = entries.iter().map(|e| e.cluster.name().as_str()).collect();
         let mut changes: Vec<_> = entries

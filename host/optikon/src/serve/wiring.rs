@@ -83,6 +83,7 @@ impl Joined {
     /// Writes what is still to be written.
     pub(crate) async fn close(self) {
         let Self { gateway, store, .. } = self;
+        gateway.clusters.save_all().await;
         drop(gateway);
         let closed = tokio::task::spawn_blocking(move || store.close());
         if let Err(error) = closed.await {

@@ -88,7 +88,7 @@ impl ChartFlows {
         once: Option<Once>,
     ) -> Result<Operation> {
         if request.dry_run != DryRun::None {
-            let message = "only adopt has a dry run, and it is server";
+            let message = "is a preview's, and changes nothing";
             return Err(Error::invalid("dryRun", message));
         }
         let claim = self.inner.claim(once)?;

@@ -21,6 +21,7 @@ pub mod probing;
 pub mod renewal;
 pub mod secrets;
 pub mod swap;
+mod together;
 pub mod v0;
 pub mod view;
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream};
+use futures::StreamExt;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -14,13 +14,13 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    flows::{health::one_line, mirror::Entry},
+    flows::{health::one_line, mirror::Entry, together::tasks},
     ports::{Call, Charts, Facts, Release},
     words::{Caller, Writes},
 };
 
 /// Members asked at once by one request.
-const FAN_OUT: usize = 64;
+const FAN_OUT: usize = 128;
 /// One member may take so long.
 const DEADLINE: Duration = Duration::from_secs(15);
 
@@ -199,14 +199,11 @@ impl ChartFlows {
             Err(error) => return Err(error),
         };
         let (_, backend) = self.inner.backend(None)?;
-        let answers: Vec<_> = stream::iter(chosen)
-            .map(|entry| {
-                let asked = ask(self.inner.clone(), entry.clone(), backend.clone());
-                async move { (entry, asked.await) }
-            })
-            .buffered(FAN_OUT)
-            .collect()
-            .await;
+        let asked = chosen.into_iter().map(|entry| {
+            let asked = ask(self.inner.clone(), entry.clone(), backend.clone());
+            async move { (entry, asked.await) }
+        });
+        let answers: Vec<_> = tasks(asked).buffered(FAN_OUT).collect().await;
         let (mut items, mut errors) = (Vec::new(), Vec::new());
         for (entry, answer) in answers {
             let cluster = entry.cluster.name().as_str();

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    flows::health::one_line,
+    flows::{health::one_line, together::tasks},
     ports::Charts,
     words::{Operation, OperationId, OperationState, SlotName, Target, TargetState},
 };
@@ -28,9 +28,9 @@ const PARALLEL: usize = 10;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// One operation while it runs.
-pub(super) struct Course<'a> {
-    pub(super) inner: &'a Inner,
-    pub(super) live: &'a Live,
+pub(super) struct Course {
+    pub(super) inner: Arc<Inner>,
+    pub(super) live: Live,
     pub(super) backend: Arc<dyn Charts>,
     pub(super) sealed: Sealed,
     /// More failures than this end it, where it does not go on whatever fails.
@@ -40,7 +40,7 @@ pub(super) struct Course<'a> {
 }
 
 impl Inner {
-    pub(super) async fn run(&self, id: &OperationId) {
+    pub(super) async fn run(self: &Arc<Self>, id: &OperationId) {
         let Some(live) = self.live(id) else { return };
         let span = crate::first_step!("operation", id = %id, state = tracing::field::Empty);
         if let Err(error) = self.run_waves(&live).instrument(span.clone()).await {
@@ -85,7 +85,7 @@ impl Inner {
         super::count(&mut ended, &done);
     }
 
-    async fn run_waves(&self, live: &Live) -> Result<()> {
+    async fn run_waves(self: &Arc<Self>, live: &Live) -> Result<()> {
         let sealed = self.open_sealed(&live.id).await?;
         let slot = sealed.slot()?;
         let backend = self
@@ -101,19 +101,19 @@ impl Inner {
         let deadline = strategy.deadline_seconds.map(|s| s.saturating_mul(1000));
         let ends_ms = deadline.map(|ms| live.with(|o| o.created_ms).saturating_add(ms));
         let course = Course {
-            inner: self,
-            live,
+            inner: self.clone(),
+            live: live.clone(),
             backend,
             sealed,
             allowed,
             ends_ms,
         };
-        course.go().await
+        Arc::new(course).go().await
     }
 }
 
-impl Course<'_> {
-    async fn go(&self) -> Result<()> {
+impl Course {
+    async fn go(self: &Arc<Self>) -> Result<()> {
         let was_paused = self.live.with(|o| o.state == OperationState::Paused);
         if self.live.with(|o| o.state == OperationState::Pending) {
             self.enter(OperationState::Running, 0).await?;
@@ -171,11 +171,11 @@ impl Course<'_> {
         self.live.change(|o| (o.state, o.wave) = (state, wave));
         self.inner.save(&self.live.snapshot()).await?;
         let said = json!({ "state": state, "wave": wave });
-        self.inner.event(self.live, "operation", said).await;
+        self.inner.event(&self.live, "operation", said).await;
         Ok(())
     }
 
-    async fn wave(&self, wave: u32) -> Result<()> {
+    async fn wave(self: &Arc<Self>, wave: u32) -> Result<()> {
         let strategy = &self.sealed.strategy;
         let is_open = |t: &Target| matches!(t.state, TargetState::Pending | TargetState::Running);
         let mut rows: Vec<(bool, usize)> = self.live.with(|o| {
@@ -189,18 +189,37 @@ impl Course<'_> {
         let are_first = strategy.max_failures.is_some();
         rows.sort_by_key(|(is_bad, row)| (*is_bad != are_first, *row));
         let parallel = strategy.max_parallel.map_or(PARALLEL, |n| n as usize);
-        stream::iter(rows)
-            .map(|(_, row)| async move {
-                if self.over().is_none() {
-                    self.target(row).await?;
+        let firsts = if are_first {
+            rows.partition_point(|(is_bad, _)| *is_bad)
+        } else {
+            0
+        };
+        let later = rows.split_off(firsts);
+        // What failed before its turn is counted before another's begins.
+        let failed = rows.into_iter().map(|(_, row)| self.turn(row));
+        let failed = stream::iter(failed).buffer_unordered(parallel);
+        let mut done: Vec<Result<()>> = failed.collect().await;
+        let targets = later.into_iter().map(|(_, row)| {
+            // Whose turn it is, is decided in their order, not in that of their tasks.
+            let is_over = self.over().is_some();
+            let course = self.clone();
+            async move {
+                if is_over {
+                    return Ok(());
                 }
-                Ok::<_, Error>(())
-            })
-            .buffer_unordered(parallel)
-            .collect::<Vec<_>>()
-            .await
-            .into_iter()
-            .collect()
+                course.target(row).await
+            }
+        });
+        let targets = tasks(targets).buffer_unordered(parallel);
+        done.extend(targets.collect::<Vec<_>>().await);
+        done.into_iter().collect()
+    }
+
+    async fn turn(&self, row: usize) -> Result<()> {
+        match self.over() {
+            Some(_) => Ok(()),
+            None => self.target(row).await,
+        }
     }
 
     /// Why no further target is begun; none while there is no reason.

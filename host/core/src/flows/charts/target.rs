@@ -93,7 +93,7 @@ fn left((reason, message): Problem, found: &Found) -> Problem {
     (reason, message)
 }
 
-impl Course<'_> {
+impl Course {
     /// Where a target is now: `None` when it was deleted, a problem when the registry does not say.
     async fn entry(&self, target: &Target) -> Result<Option<Arc<Entry>>, Problem> {
         let end = Instant::now() + self.within(PATIENCE);
@@ -145,7 +145,7 @@ impl Course<'_> {
             }
         });
         // Durable before the first write: after a crash nobody takes this target for untouched.
-        self.inner.record(self.live, row).await?;
+        self.inner.record(&self.live, row).await?;
         let deed = Deed {
             kind: self.live.with(|o| o.kind),
             to_revision: self.sealed.to_revision,
@@ -351,7 +351,7 @@ impl Course<'_> {
                 }
             }
         });
-        self.inner.record(self.live, row).await
+        self.inner.record(&self.live, row).await
     }
 
     /// Back to what a cluster had before this operation; what it did not have is uninstalled. What this operation did

@@ -6,7 +6,7 @@ mod write;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::StreamExt;
 use serde_json::{Map, Value};
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
     looks::{LookSeries, Looks, Wanted},
     mirror::{Cursor, Entry, Mirror},
     swap::FirstWrites,
+    together::tasks,
     view::{self, Detail},
 };
 use crate::{
@@ -240,13 +241,17 @@ impl Clusters {
             Source::None => Detail::None,
             Source::Cached => Detail::Row,
             Source::Live(deadline) => {
-                let looks = listed.items.iter().cloned().map(|entry| async move {
-                    self.looks
-                        .look(&entry, Depth::Nodes, deadline, Wanted::FanOut)
-                        .await;
-                    Value::Object(view::object(&self.again(&entry), Detail::Row))
+                let looks = listed.items.iter().cloned().map(|entry| {
+                    let clusters = self.clone();
+                    async move {
+                        clusters
+                            .looks
+                            .look(&entry, Depth::Nodes, deadline, Wanted::FanOut)
+                            .await;
+                        Value::Object(view::object(&clusters.again(&entry), Detail::Row))
+                    }
                 });
-                let rows = stream::iter(looks).buffered(LIST_FAN_OUT).collect().await;
+                let rows = tasks(looks).buffered(LIST_FAN_OUT).collect().await;
                 return Ok(view::wrap(rows, listed.version, next, listed.remaining));
             }
         };

@@ -5,23 +5,21 @@
 //! is read from a watch of the one object, which begins before.
 
 use optikon_plugin_sdk::{
-    Document, Error, ErrorCode, Requester, Selector,
-    api::{Api, ListOptions, WatchEvent},
-    check_expected, log,
-    paging::MAX_PAGE,
+    Document, Error, ErrorCode, Requester,
+    api::{Api, ListOptions},
+    collection::{self, Expect},
+    log,
     registry::{Object, Page},
 };
 use serde_json::Value;
 
 use crate::{
-    object::{document, from_document, from_item, from_value, is_same, revision, to_send},
-    place::{COLLECTION, missing, path, refused},
+    object::{document, from_value, is_same, to_send},
+    place::{COLLECTION, clusters, missing, path, refused},
 };
 
 /// Each lost race means that another writer won one.
 const MAX_RACES: usize = 64;
-/// The longest `continue` that an API server makes is far shorter.
-const MAX_TOKEN_BYTES: usize = 4_096;
 
 /// The clusters of one API server.
 #[derive(Debug)]
@@ -37,27 +35,6 @@ impl<C> Clone for Clusters<'_, C> {
 
 impl<C> Copy for Clusters<'_, C> {}
 
-/// Which object a caller means.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Expect<'a> {
-    /// This one and no namesake.
-    pub uid: Option<&'a str>,
-    /// Unchanged since.
-    pub revision: Option<&'a str>,
-}
-
-impl<'a> Expect<'a> {
-    /// Both, where given.
-    pub fn new(uid: Option<&'a str>, revision: Option<&'a str>) -> Self {
-        Self { uid, revision }
-    }
-
-    fn check(self, present: &Document) -> Result<(), Error> {
-        present.check_uid(self.uid)?;
-        check_expected(&revision(present), self.revision)
-    }
-}
-
 fn not_found(name: &str) -> Error {
     Error::not_found(format!("cluster \"{name}\" is not registered"))
 }
@@ -65,14 +42,6 @@ fn not_found(name: &str) -> Error {
 fn too_many(name: &str) -> Error {
     let message = format!("cluster \"{name}\" is written by too many at once: try again");
     Error::conflict(message, None)
-}
-
-/// A 404 that names no object is the collection's own: nobody serves it.
-fn collection_error(error: Error) -> Error {
-    match error.code {
-        ErrorCode::NotFound => missing(),
-        _ => refused(error),
-    }
 }
 
 /// A DNS-1035 label: the names that the server takes.
@@ -109,7 +78,7 @@ impl<'a, C: Requester> Clusters<'a, C> {
     /// # Errors
     /// `not-found`.
     pub async fn get(self, name: &str) -> Result<Object, Error> {
-        from_document(&self.read(name).await?)
+        collection::object(&self.read(name).await?)
     }
 
     /// One page of the objects that are selected.
@@ -122,36 +91,7 @@ impl<'a, C: Requester> Clusters<'a, C> {
         limit: u32,
         next: Option<String>,
     ) -> Result<Page, Error> {
-        Selector::parse(selector)?;
-        if let Some(token) = &next {
-            let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '=');
-            if token.is_empty() || token.len() > MAX_TOKEN_BYTES || !token.chars().all(is_token) {
-                return Err(Error::invalid("continue", "is not of this registry"));
-            }
-        }
-        let mut limit = limit.clamp(1, MAX_PAGE);
-        loop {
-            let options = ListOptions {
-                selector: selector.to_owned(),
-                limit,
-                next: next.clone(),
-                name: None,
-            };
-            match self.api.list(COLLECTION, options).await {
-                Err(error) if error.code == ErrorCode::TooLarge && limit > 1 => {
-                    limit = (limit / 4).max(1);
-                }
-                Err(error) => return Err(collection_error(error)),
-                Ok(page) => {
-                    return Ok(Page {
-                        items: page.items.into_iter().filter_map(from_item).collect(),
-                        revision: page.resource_version,
-                        next: page.next,
-                        remaining: page.remaining,
-                    });
-                }
-            }
-        }
+        clusters().list(self.api.0, selector, limit, next).await
     }
 
     /// Writes down a new cluster; uid and time are the API server's.
@@ -209,7 +149,7 @@ impl<'a, C: Requester> Clusters<'a, C> {
             let present = self.read(name).await?;
             expect.check(&present)?;
             if is_same(&present, &wanted) {
-                return from_document(&present);
+                return collection::object(&present);
             }
             let mut send = to_send(&wanted, Some(&present))?;
             if dry_run {
@@ -246,18 +186,19 @@ impl<'a, C: Requester> Clusters<'a, C> {
         if !is_name(name) {
             return Err(not_found("…"));
         }
+        let all = clusters();
         for _ in 0..MAX_RACES {
             let options = ListOptions {
                 name: Some(name.to_owned()),
                 ..ListOptions::default()
             };
             let page = self.api.list(COLLECTION, options).await;
-            let mut page = page.map_err(collection_error)?;
+            let mut page = page.map_err(|e| all.error(e))?;
             let present = page.items.pop().ok_or_else(|| not_found(name))?;
             let present = document(present)?;
             expect.check(&present)?;
             if dry_run {
-                return from_document(&present);
+                return collection::object(&present);
             }
             let uid = expect.uid.unwrap_or_else(|| present.uid());
             // It knows a precondition on the uid only: the revision was checked a moment ago, no later.
@@ -268,7 +209,8 @@ impl<'a, C: Requester> Clusters<'a, C> {
                 }
                 Ok(_) => {
                     log::info!("removed a cluster"; "cluster" = name);
-                    return self.last_state(name, uid, &page.resource_version).await;
+                    let after = &page.resource_version;
+                    return all.last_state(self.api.0, name, uid, after).await;
                 }
                 Err(error) => match error.code {
                     ErrorCode::Conflict => {}
@@ -278,20 +220,5 @@ impl<'a, C: Requester> Clusters<'a, C> {
             }
         }
         Err(too_many(name))
-    }
-
-    /// The deleted event of that uid, which is there already.
-    async fn last_state(self, name: &str, uid: &str, after: &str) -> Result<Object, Error> {
-        let mut events = self.api.watch_one(COLLECTION, name, after).await?;
-        while let Some(event) = events.next().await {
-            if let WatchEvent::Deleted(value) = event?
-                && value.pointer("/metadata/uid").and_then(Value::as_str) == Some(uid)
-            {
-                return from_value(value);
-            }
-        }
-        Err(Error::unavailable(format!(
-            "cluster \"{name}\" was removed, but the registry's API server did not say at which revision"
-        )))
     }
 }

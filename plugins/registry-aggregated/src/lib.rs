@@ -1,10 +1,9 @@
 //! The registry kept in the API server that cluster-registry v0.0.3 was, behind a Kubernetes API server or by itself.
 //!
 //! [`form`] knows what that server can store and carries the rest along, [`object`] makes of its answers what the contract
-//! wants, [`clusters`] has the rules of the contract as requests, [`changes`] the watch, [`check`] what may be missing. All of
-//! them take the connection as a parameter; only this file speaks to the host.
+//! wants, [`clusters`] has the rules of the contract as requests, [`check`] what may be missing. All of them
+//! take the connection as a parameter; only this file speaks to the host.
 
-pub mod changes;
 pub mod check;
 pub mod clusters;
 pub mod form;
@@ -12,11 +11,13 @@ pub mod object;
 pub mod place;
 
 use optikon_plugin_sdk::{
-    Error, central, export_registry,
+    Error, central,
+    collection::Expect,
+    export_registry,
     registry::{EventReader, Guest, Object, Page},
 };
 
-use clusters::{Clusters, Expect};
+use clusters::Clusters;
 
 /// The plugin; it keeps nothing between calls.
 #[derive(Debug)]
@@ -78,6 +79,7 @@ impl Guest for Plugin {
             .await
     }
     async fn watch(selector: String, after: Option<String>) -> Result<EventReader, Error> {
-        changes::watch(central::connect().await?, selector, after).await
+        let connection = central::connect().await?;
+        place::clusters().watch(connection, selector, after).await
     }
 }

@@ -1,26 +1,17 @@
 //! Objects of a v0.0.3 server and objects of the contract.
 
-use optikon_plugin_sdk::{Document, Error, log, registry::Object};
+use optikon_plugin_sdk::{
+    Document, Error,
+    collection::{self, CLIENTS, check_sent, filled},
+    log,
+    registry::Object,
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
     form::{self, REST},
     place::GROUP,
 };
-
-/// The contract's 1 MiB for an object, less what the API server's own bookkeeping may add.
-const MAX_BYTES: usize = (1 << 20) - (32 << 10);
-/// The contract's.
-const MAX_READ_BYTES: usize = 1 << 20;
-/// What a client may change in `metadata`.
-const CLIENTS: [&str; 4] = ["labels", "annotations", "finalizers", "ownerReferences"];
-
-/// `metadata.resourceVersion`; `0` for an object that was only tried.
-pub fn revision(document: &Document) -> String {
-    let version = document.metadata("resourceVersion");
-    let version = version.and_then(Value::as_str).unwrap_or_default();
-    if version.is_empty() { "0" } else { version }.to_owned()
-}
 
 /// An answer of the server as the contract wants it: without what it always writes, and with what it could not store.
 ///
@@ -83,52 +74,7 @@ fn take_rest(document: &mut Document) -> Option<Value> {
 /// # Errors
 /// `internal` when it is no object; `too-large` over the contract's 1 MiB.
 pub fn from_value(value: Value) -> Result<Object, Error> {
-    from_document(&document(value)?)
-}
-
-/// The same of what was taken apart already.
-///
-/// # Errors
-/// `too-large` over the contract's 1 MiB.
-pub fn from_document(document: &Document) -> Result<Object, Error> {
-    let json = document.to_json();
-    if json.len() > MAX_READ_BYTES {
-        return Err(Error::too_large(format!(
-            "cluster \"{}\" takes {} bytes, the most is {MAX_READ_BYTES}: remove annotations",
-            document.name(),
-            json.len(),
-        )));
-    }
-    Ok(Object {
-        name: document.name().to_owned(),
-        revision: revision(document),
-        json,
-    })
-}
-
-/// One of many: what nobody can show is left out with a word in the log, and does not hide the others.
-pub fn from_item(value: Value) -> Option<Object> {
-    match from_value(value) {
-        Ok(object) => Some(object),
-        Err(error) => {
-            log::warn!(
-                "an object of the central cluster is left out: {}",
-                error.message
-            );
-            None
-        }
-    }
-}
-
-fn check_size(document: &Document) -> Result<(), Error> {
-    let bytes = document.to_json().len();
-    if bytes <= MAX_BYTES {
-        return Ok(());
-    }
-    Err(Error::too_large(format!(
-        "cluster \"{}\" takes {bytes} bytes, the most is {MAX_BYTES}: remove annotations",
-        document.name(),
-    )))
+    collection::object(&document(value)?)
 }
 
 /// What is to be sent for `wanted`: in place of `present` where there is one, whose metadata stay as far as they are the
@@ -137,7 +83,7 @@ fn check_size(document: &Document) -> Result<(), Error> {
 /// # Errors
 /// `invalid` with a field that v0.0.3 cannot take; `too-large`.
 pub fn to_send(wanted: &Document, present: Option<&Document>) -> Result<Value, Error> {
-    check_size(wanted)?;
+    check_sent(wanted)?;
     let (spec, rest) = form::apart(wanted.object())?;
     let mut metadata: Map<String, Value> = present
         .and_then(|p| p.object().get("metadata")?.as_object().cloned())
@@ -180,16 +126,6 @@ pub fn is_same(present: &Document, wanted: &Document) -> bool {
         && CLIENTS
             .iter()
             .all(|key| filled(present.metadata(key)) == filled(wanted.metadata(key)))
-}
-
-/// Nothing, null and empty are the same to an API server.
-fn filled(value: Option<&Value>) -> Option<&Value> {
-    value.filter(|value| match value {
-        Value::Null => false,
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(fields) => !fields.is_empty(),
-        _ => true,
-    })
 }
 
 #[cfg(test)]

@@ -1,11 +1,23 @@
 //! Where the clusters are, and what the server's refusals mean.
 
-use optikon_plugin_sdk::{Error, ErrorCode};
+use optikon_plugin_sdk::{Error, ErrorCode, collection::Collection};
+
+use crate::object::from_value;
 
 /// The group, for messages.
 pub const GROUP: &str = "clusterregistry.k8s.io";
 /// The only path there is: cluster-scoped, one version.
 pub const COLLECTION: &str = "/apis/clusterregistry.k8s.io/v1alpha1/clusters";
+
+/// What every registry over an API server does with them.
+pub fn clusters() -> Collection {
+    Collection {
+        path: COLLECTION.to_owned(),
+        read: from_value,
+        refused,
+        missing,
+    }
+}
 
 /// The path of one cluster.
 pub fn path(name: &str) -> String {

@@ -6,11 +6,11 @@
 )]
 
 use futures::executor::block_on;
-use optikon_plugin_sdk::{ErrorCode, testing::FakeApi};
+use optikon_plugin_sdk::{ErrorCode, collection::Expect, testing::FakeApi};
 use registry_aggregated::{
-    changes, check,
-    clusters::{Clusters, Expect},
-    place::COLLECTION,
+    check,
+    clusters::Clusters,
+    place::{COLLECTION, clusters},
 };
 use serde_json::{Value, json};
 
@@ -81,7 +81,8 @@ fn a_list_that_expires_half_way_says_so() {
         json!({"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}});
     let api = FakeApi::new().answer("GET", COLLECTION, 200, event.to_string());
     let mut out = Vec::new();
-    let ended = changes::deliver(&api, "", Some("5".into()), None, &mut out);
+    let all = clusters();
+    let ended = all.deliver(&api, "", Some("5".into()), None, &mut out);
     assert_eq!(block_on(ended).unwrap_err().code, ErrorCode::Expired);
 }
 

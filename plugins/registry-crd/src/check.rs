@@ -4,7 +4,6 @@ use optikon_plugin_sdk::{Error, Requester, api::Api};
 use serde_json::{Value, json};
 
 use crate::{
-    changes::listed,
     clusters::Clusters,
     place::{GROUP, Place},
 };
@@ -39,7 +38,8 @@ pub async fn check(connection: &impl Requester, place: &Place) -> Result<(), Err
             missing.join(", ")
         )));
     }
-    listed(connection, place).await?;
+    let all = place.clusters();
+    all.list(connection, "", 1, None).await?;
     let tried = json!({
         "apiVersion": format!("{GROUP}/v1alpha1"),
         "kind": "Cluster",

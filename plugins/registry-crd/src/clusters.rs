@@ -5,24 +5,21 @@
 //! API server; it is read from a watch of the one object, which begins before.
 
 use optikon_plugin_sdk::{
-    Document, Error, ErrorCode, Requester,
-    api::{self, Api, ListOptions, WatchEvent},
-    check_expected, log,
-    paging::MAX_PAGE,
+    Document, Error, ErrorCode, Method, Requester,
+    api::{self, Api, ListOptions},
+    collection::{Expect, revision},
+    log,
     registry::{Object, Page},
 };
-use optikon_plugin_sdk::{Method, Selector};
 use serde_json::{Value, json};
 
 use crate::{
-    object::{draft, from_item, from_value, replacing, revision},
+    object::{draft, from_value, replacing},
     place::{MANAGER, Place, missing, refused},
 };
 
 /// Each lost race means that another writer won one.
 const MAX_RACES: usize = 64;
-/// The longest `continue` that an API server makes is far shorter.
-const MAX_TOKEN_BYTES: usize = 4_096;
 
 /// The clusters of one API server.
 #[derive(Debug)]
@@ -39,37 +36,8 @@ impl<C> Clone for Clusters<'_, C> {
 
 impl<C> Copy for Clusters<'_, C> {}
 
-/// Which object a caller means.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Expect<'a> {
-    /// This one and no namesake.
-    pub uid: Option<&'a str>,
-    /// Unchanged since.
-    pub revision: Option<&'a str>,
-}
-
-impl<'a> Expect<'a> {
-    /// Both, where given.
-    pub fn new(uid: Option<&'a str>, revision: Option<&'a str>) -> Self {
-        Self { uid, revision }
-    }
-
-    pub(crate) fn check(self, present: &Document) -> Result<(), Error> {
-        present.check_uid(self.uid)?;
-        check_expected(&revision(present), self.revision)
-    }
-}
-
 fn not_found(name: &str) -> Error {
     Error::not_found(format!("cluster \"{name}\" is not registered"))
-}
-
-/// A 404 that names no object is the collection's own: the definition was removed.
-fn collection_error(error: Error) -> Error {
-    match error.code {
-        ErrorCode::NotFound => missing(),
-        _ => refused(error),
-    }
 }
 
 /// Whether the name can be part of a path; one that cannot is no cluster's.
@@ -123,35 +91,8 @@ impl<'a, C: Requester> Clusters<'a, C> {
         limit: u32,
         next: Option<String>,
     ) -> Result<Page, Error> {
-        Selector::parse(selector)?;
-        if let Some(token) = &next {
-            let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '=');
-            if token.is_empty() || token.len() > MAX_TOKEN_BYTES || !token.chars().all(is_token) {
-                return Err(Error::invalid("continue", "is not of this registry"));
-            }
-        }
-        let mut limit = limit.clamp(1, MAX_PAGE);
-        loop {
-            let options = ListOptions {
-                selector: selector.to_owned(),
-                limit,
-                next: next.clone(),
-                name: None,
-            };
-            match self.api.list(&self.place.collection, options).await {
-                Err(error) if error.code == ErrorCode::TooLarge && limit > 1 => limit /= 4,
-                Err(error) => return Err(collection_error(error)),
-                Ok(page) => {
-                    return Ok(Page {
-                        items: page.items.into_iter().filter_map(from_item).collect(),
-                        revision: page.resource_version,
-                        next: page.next,
-                        remaining: page.remaining,
-                    });
-                }
-            }
-            limit = limit.max(1);
-        }
+        let collection = self.place.clusters();
+        collection.list(self.api.0, selector, limit, next).await
     }
 
     /// Writes down a new cluster; uid and time are the API server's.
@@ -261,13 +202,14 @@ impl<'a, C: Requester> Clusters<'a, C> {
         if !is_name(name) {
             return Err(not_found("…"));
         }
+        let collection = self.place.clusters();
         for _ in 0..MAX_RACES {
             let options = ListOptions {
                 name: Some(name.to_owned()),
                 ..ListOptions::default()
             };
             let page = self.api.list(&self.place.collection, options).await;
-            let mut page = page.map_err(collection_error)?;
+            let mut page = page.map_err(|e| collection.error(e))?;
             let present = page.items.pop().ok_or_else(|| not_found(name))?;
             let present = Document::from_value(present)?;
             expect.check(&present)?;
@@ -282,7 +224,8 @@ impl<'a, C: Requester> Clusters<'a, C> {
                 }
                 Ok(_) => {
                     log::info!("removed a cluster"; "cluster" = name);
-                    return self.last_state(name, uid, &page.resource_version).await;
+                    let after = &page.resource_version;
+                    return collection.last_state(self.api.0, name, uid, after).await;
                 }
                 Err(error) => match error.code {
                     ErrorCode::Conflict => {}
@@ -295,21 +238,5 @@ impl<'a, C: Requester> Clusters<'a, C> {
             format!("cluster \"{name}\" is written by too many at once: try again"),
             None,
         ))
-    }
-
-    /// The deleted event of that uid, which is there already.
-    async fn last_state(self, name: &str, uid: &str, after: &str) -> Result<Object, Error> {
-        let collection = &self.place.collection;
-        let mut events = self.api.watch_one(collection, name, after).await?;
-        while let Some(event) = events.next().await {
-            if let WatchEvent::Deleted(value) = event?
-                && value.pointer("/metadata/uid").and_then(Value::as_str) == Some(uid)
-            {
-                return from_value(value);
-            }
-        }
-        Err(Error::unavailable(format!(
-            "cluster \"{name}\" was removed, but the central cluster did not say at which revision"
-        )))
     }
 }

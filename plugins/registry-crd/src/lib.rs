@@ -1,10 +1,8 @@
 //! The registry kept as custom resources `clusters.clusterregistry.k8s.io` of a central cluster.
 //!
 //! [`place`] finds where they live, [`clusters`] has the rules of the contract as requests, [`status`] the conditions,
-//! [`changes`] the watch, [`check`] what may be missing. All of them take the connection as a parameter; only this file
-//! speaks to the host.
+//! [`check`] what may be missing. All of them take the connection as a parameter; only this file speaks to the host.
 
-pub mod changes;
 pub mod check;
 pub mod clusters;
 pub mod object;
@@ -12,12 +10,14 @@ pub mod place;
 pub mod status;
 
 use optikon_plugin_sdk::{
-    Connection, Error, central, configuration, export_registry,
+    Connection, Error, central,
+    collection::Expect,
+    configuration, export_registry,
     registry::{EventReader, Guest, Object, Page},
 };
 use serde_json::Value;
 
-use clusters::{Clusters, Expect};
+use clusters::Clusters;
 use place::Place;
 
 /// The plugin; it keeps nothing between calls.
@@ -90,6 +90,6 @@ impl Guest for Plugin {
     }
     async fn watch(selector: String, after: Option<String>) -> Result<EventReader, Error> {
         let (connection, place) = open().await?;
-        changes::watch(connection, place, selector, after).await
+        place.clusters().watch(connection, selector, after).await
     }
 }

@@ -1,12 +1,12 @@
 //! Objects of the API server and objects of the contract.
 
-use optikon_plugin_sdk::{Document, Error, log, registry::Object};
+use optikon_plugin_sdk::{
+    Document, Error,
+    collection::{self, CLIENTS, check_sent, filled},
+    registry::Object,
+};
 use serde_json::{Map, Value, json};
 
-/// The contract's 1 MiB for an object, less what the API server's own bookkeeping may add.
-const MAX_BYTES: usize = (1 << 20) - (32 << 10);
-/// The contract's.
-const MAX_READ_BYTES: usize = 1 << 20;
 /// What the API server writes itself, so that a draft may not.
 const SERVERS: [&str; 10] = [
     "uid",
@@ -20,16 +20,6 @@ const SERVERS: [&str; 10] = [
     "namespace",
     "generateName",
 ];
-/// What a client may change in `metadata`.
-const CLIENTS: [&str; 4] = ["labels", "annotations", "finalizers", "ownerReferences"];
-
-/// `metadata.resourceVersion`; `0` for an object that was only tried.
-pub fn revision(document: &Document) -> String {
-    let version = document.metadata("resourceVersion");
-    let version = version.and_then(Value::as_str).unwrap_or_default();
-    if version.is_empty() { "0" } else { version }.to_owned()
-}
-
 /// An answer of the API server as the contract wants it.
 ///
 /// # Errors
@@ -37,33 +27,7 @@ pub fn revision(document: &Document) -> String {
 pub fn from_value(value: Value) -> Result<Object, Error> {
     let document = Document::from_value(value)
         .map_err(|e| Error::internal(format!("the answer is no cluster: {}", e.message)))?;
-    let json = document.to_json();
-    if json.len() > MAX_READ_BYTES {
-        return Err(Error::too_large(format!(
-            "cluster \"{}\" takes {} bytes, the most is {MAX_READ_BYTES}: remove annotations",
-            document.name(),
-            json.len(),
-        )));
-    }
-    Ok(Object {
-        name: document.name().to_owned(),
-        revision: revision(&document),
-        json,
-    })
-}
-
-/// One of many: what nobody can show is left out with a word in the log, and does not hide the others.
-pub fn from_item(value: Value) -> Option<Object> {
-    match from_value(value) {
-        Ok(object) => Some(object),
-        Err(error) => {
-            log::warn!(
-                "an object of the central cluster is left out: {}",
-                error.message
-            );
-            None
-        }
-    }
+    collection::object(&document)
 }
 
 /// What a client sent, as it is to be created.
@@ -75,19 +39,8 @@ pub fn draft(mut document: Document) -> Result<Value, Error> {
         document.set_metadata(gone, None);
     }
     document.fields().remove("status");
-    check_size(&document)?;
+    check_sent(&document)?;
     Ok(Value::Object(document.fields().clone()))
-}
-
-fn check_size(document: &Document) -> Result<(), Error> {
-    let bytes = document.to_json().len();
-    if bytes <= MAX_BYTES {
-        return Ok(());
-    }
-    Err(Error::too_large(format!(
-        "cluster \"{}\" takes {bytes} bytes, the most is {MAX_BYTES}: remove annotations",
-        document.name(),
-    )))
 }
 
 /// The JSON patch that makes `wanted` of `present` where a client may change it; empty when nothing differs. It names
@@ -96,7 +49,7 @@ fn check_size(document: &Document) -> Result<(), Error> {
 /// # Errors
 /// `too-large`.
 pub fn replacing(present: &Document, wanted: &Document) -> Result<Vec<Value>, Error> {
-    check_size(wanted)?;
+    check_sent(wanted)?;
     let contents = |document: &Document| -> Map<String, Value> {
         let fields = document.object().iter();
         fields
@@ -140,16 +93,6 @@ fn add(path: &str, value: &Value) -> Value {
 
 fn pointer(key: &str) -> String {
     format!("/{}", key.replace('~', "~0").replace('/', "~1"))
-}
-
-/// Nothing, null and empty are the same to an API server.
-fn filled(value: Option<&Value>) -> Option<&Value> {
-    value.filter(|value| match value {
-        Value::Null => false,
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(fields) => !fields.is_empty(),
-        _ => true,
-    })
 }
 
 #[cfg(test)]

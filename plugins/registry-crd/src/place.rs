@@ -1,6 +1,8 @@
 //! Where the clusters live on the central cluster: found in its discovery, which the gateway caches.
 
-use optikon_plugin_sdk::{Error, ErrorCode, Requester};
+use optikon_plugin_sdk::{Error, ErrorCode, Requester, collection::Collection};
+
+use crate::object::from_value;
 
 /// The group, for paths and messages.
 pub const GROUP: &str = "clusterregistry.k8s.io";
@@ -40,6 +42,16 @@ impl Place {
             collection: format!("{}{within}/{}", mapping.path_prefix, mapping.plural),
             namespace,
         })
+    }
+
+    /// What every registry over an API server does with them.
+    pub fn clusters(&self) -> Collection {
+        Collection {
+            path: self.collection.clone(),
+            read: from_value,
+            refused,
+            missing,
+        }
     }
 
     /// The path of one cluster.

@@ -3,12 +3,13 @@
 use optikon_plugin_sdk::{
     Error, ErrorCode, Method, Requester,
     api::{self},
+    collection::Expect,
     registry::Object,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    clusters::{Clusters, Expect},
+    clusters::Clusters,
     object::from_value,
     place::{GROUP, VERSION, refused},
 };

@@ -6,12 +6,13 @@
 )]
 
 use futures::executor::block_on;
-use optikon_plugin_sdk::{ErrorCode, registry::Event, testing::FakeApi};
-use registry_crd::{
-    changes,
-    clusters::{Clusters, Expect},
-    place::Place,
+use optikon_plugin_sdk::{
+    ErrorCode,
+    collection::{Expect, start},
+    registry::Event,
+    testing::FakeApi,
 };
+use registry_crd::{clusters::Clusters, place::Place};
 use serde_json::{Value, json};
 
 const COLLECTION: &str = "/apis/clusterregistry.k8s.io/v1alpha1/namespaces/optikon/clusters";
@@ -143,12 +144,12 @@ fn a_watch_ends_with_expired_when_the_server_has_forgotten() {
     let api = FakeApi::new().answer("GET", COLLECTION, 200, body);
     let mut out = Vec::new();
     let after = Some("5".to_owned());
-    let ended = block_on(changes::deliver(&api, &place(), "", after, None, &mut out));
+    let ended = block_on(place().clusters().deliver(&api, "", after, None, &mut out));
     assert_eq!(ended.unwrap_err().code, ErrorCode::Expired);
     assert!(matches!(&out[0], Ok(Event::Stored(object)) if object.revision == "7"));
     assert!(matches!(&out[1], Ok(Event::Bookmark(revision)) if revision == "8"));
     for elsewhere in ["elsewhere", "-1", "+1", "18446744073709551616"] {
-        let error = changes::start(Some(elsewhere.into())).unwrap_err();
+        let error = start(Some(elsewhere.into())).unwrap_err();
         assert_eq!(error.code, ErrorCode::Expired, "{elsewhere}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A plugin is a crate with `crate-type = ["cdylib", "rlib"]`, a type that implements [`registry::Guest`],
 //! [`prober::Guest`] or [`charts::Guest`], and one line that exports it. Everything else here saves lines: errors, log macros, selectors,
-//! pages, the rules of the registry contract, JSON over a connection.
+//! pages, the rules of the registry contract, JSON over a connection, clusters that are objects of an API server ([`collection`]).
 //!
 //! The host's functions exist only inside a component. Logic that is to be tested natively takes [`Keys`] or
 //! [`Requester`] as a parameter; the feature `testing` has stand-ins for both.
@@ -15,6 +15,8 @@ pub mod api;
 pub mod bindings;
 #[cfg(feature = "charts")]
 pub mod charts;
+#[cfg(feature = "registry")]
+pub mod collection;
 mod document;
 mod error;
 mod export;

@@ -103,7 +103,7 @@ impl ChartFlows {
             _ => {
                 return Err(Error::invalid(
                     "dryRun",
-                    "is for a rollback or an uninstall",
+                    "is for a rollback, an uninstall or an adoption",
                 ));
             }
         };

@@ -203,6 +203,32 @@ async fn of_what_tiller_did_only_an_adoption_has_a_dry_run() {
     let rollback = client.create("/charts/dry/rollback", &body).await.unwrap();
     assert_eq!(rollback["errors"][0]["reason"], "Unsupported", "{rollback}");
     assert_eq!(rollback["items"], json!([]), "{rollback}");
+    // Helm has another release of that name there: two histories are not made one, and nothing is written.
+    let others = json!({"apiVersion": "v1", "kind": "Secret", "type": "helm.sh/release.v1", "metadata": {
+        "name": "sh.helm.release.v1.dry.v9", "labels": {"owner": "helm", "name": "dry", "version": "9", "status": "deployed"}}});
+    let secrets = "/api/v1/namespaces/default/secrets";
+    let api = bed.tillers[0].admin();
+    api.create(secrets, &others).await.unwrap();
+    let refused = client.create("/charts/dry/adopt", &body).await.unwrap();
+    assert_eq!(refused["errors"][0]["reason"], "AlreadyExists", "{refused}");
+    let real = json!({ "targets": { "names": one } });
+    let failed = client
+        .create("/charts/dry/adopt?wait=true", &real)
+        .await
+        .unwrap();
+    assert_eq!(
+        target(&failed, "tiller-1")["reason"],
+        "AlreadyExists",
+        "{failed}"
+    );
+    let made = api
+        .get(&format!("{secrets}/sh.helm.release.v1.dry.v1"))
+        .await
+        .unwrap();
+    assert_eq!(made.status, 404, "nothing was written");
+    api.delete(&format!("{secrets}/sh.helm.release.v1.dry.v9"))
+        .await
+        .unwrap();
     let preview = client.create("/charts/dry/adopt", &body).await.unwrap();
     let objects = preview["items"][0]["objects"].as_array().unwrap();
     let named = |name: &str| objects.iter().find(|o| o["name"] == name).unwrap();

@@ -110,7 +110,7 @@ async fn a_tiller_or_an_api_server_that_dies_in_an_install_is_one_failed_row() {
     let gone = uninstall(gateway, "orphan", &both).await.unwrap();
     assert_eq!(gone["state"], "succeeded", "{gone}");
 
-    // A pending upgrade is cleared by force, or by a rollback.
+    // A pending upgrade is cleared by force; then it can go back.
     let one = ["dying"];
     let tiller = json!({ "backend": "tiller" });
     apply(gateway, Method::POST, "stuck", &digest, &one, tiller)

@@ -47,6 +47,7 @@ impl Activity {
                     Err(_) => return,
                 }
             } else {
+                patience = NEXT;
                 // We hold a sender, so it does not end.
                 let _ = running.wait_for(|running| *running == 0).await;
             }

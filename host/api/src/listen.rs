@@ -242,17 +242,19 @@ async fn serve<I>(
         let _ = shutdown.wait_for(|is_ending| *is_ending).await;
     };
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = ending => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+        // The watch for rest begins before the first byte is read.
+        biased;
         () = activity.rests() => {
             connection.as_mut().graceful_shutdown();
             // What is asked at this very moment is answered; who does not take the leave loses the connection.
             tokio::time::timeout(HEAD_DEADLINE, connection)
                 .await
                 .unwrap_or(Ok(()))
+        }
+        ended = connection.as_mut() => ended,
+        () = ending => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
     };
     if let Err(error) = ended {

@@ -104,7 +104,7 @@ impl Cut {
 #[derive(Debug)]
 pub(crate) struct Forward {
     socket: WebSocketStream<TlsStream<TcpStream>>,
-    unread: Bytes,
+    unread: BytesMut,
     framing: Framing,
     is_over: bool,
     cut: Cut,
@@ -196,7 +196,7 @@ async fn attempt(
     };
     Ok(Forward {
         socket,
-        unread: Bytes::new(),
+        unread: BytesMut::new(),
         framing,
         is_over: false,
         cut: cut.clone(),
@@ -347,13 +347,7 @@ impl Forward {
     }
 
     fn give(&mut self, bytes: &Bytes) {
-        if self.unread.is_empty() {
-            self.unread = bytes.clone();
-        } else {
-            let mut joined = BytesMut::from(&*self.unread);
-            joined.extend_from_slice(bytes);
-            self.unread = joined.freeze();
-        }
+        self.unread.extend_from_slice(bytes);
     }
 
     /// What the far end said before it gave up.

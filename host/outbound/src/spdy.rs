@@ -116,7 +116,7 @@ impl Spdy {
     pub(crate) fn next(&mut self) -> Result<Option<Event>, &'static str> {
         loop {
             let Some((head, _)) = self.unread.split_first_chunk::<HEAD_BYTES>() else {
-                return Ok(None);
+                return Ok(self.over());
             };
             let mut head = &head[..];
             let (first, second) = (head.get_u32(), head.get_u32());
@@ -126,7 +126,7 @@ impl Spdy {
                 return Err("a frame is larger than 1 MiB");
             }
             if self.unread.len() < HEAD_BYTES + length {
-                return Ok(None);
+                return Ok(self.over());
             }
             let mut frame = self.unread.split_to(HEAD_BYTES + length).freeze();
             let whole = frame.clone();
@@ -152,13 +152,18 @@ impl Spdy {
                 Some(DATA_STREAM) => self.ended[1] = true,
                 _ => {}
             }
-            if event.is_none() && ended.is_some() && self.ended == [true; 2] {
-                return Ok(Some(Event::Over));
-            }
             if event.is_some() {
                 return Ok(event);
             }
         }
+    }
+
+    /// Said once, after everything that came before.
+    fn over(&mut self) -> Option<Event> {
+        (self.ended == [true; 2]).then(|| {
+            self.ended = [false; 2];
+            Event::Over
+        })
     }
 }
 
@@ -242,6 +247,17 @@ mod tests {
         );
         assert_eq!(spdy.next(), Ok(Some(Event::Failed(Bytes::from("no")))));
         assert_eq!(spdy.next(), Ok(Some(Event::Failed(Bytes::from("oh")))));
+        assert_eq!(spdy.next(), Ok(Some(Event::Over)));
+        assert_eq!(spdy.next(), Ok(None));
+    }
+
+    #[test]
+    fn the_end_that_comes_with_the_last_bytes_is_an_end() {
+        let mut spdy = Spdy::default();
+        spdy.take(&[0, 0, 0, 1, FIN, 0, 0, 0]);
+        assert_eq!(spdy.next(), Ok(None));
+        spdy.take(&[0, 0, 0, 3, FIN, 0, 0, 2, b'o', b'k']);
+        assert_eq!(spdy.next(), Ok(Some(Event::Data(Bytes::from("ok")))));
         assert_eq!(spdy.next(), Ok(Some(Event::Over)));
         assert_eq!(spdy.next(), Ok(None));
     }

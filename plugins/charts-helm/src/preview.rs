@@ -58,14 +58,12 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
         };
         let located = locate(self.cluster, parse(&plan.manifest)?, &self.namespace).await?;
         if !located.unknown.is_empty() && (crds.is_empty() || self.options.skip_crds) {
-            return Err(Error::invalid(
-                "chart",
-                format!("resource mapping not found: {}", located.unknown.join(", ")),
-            ));
+            return Err(unmapped(&located));
         }
         // What Helm set by update would conflict with its own apply; the real change moves it over first.
         let force = self.options.force || is_client_side;
-        self.changes(located, old, force).await
+        self.changes(located, old, force, !self.options.take_ownership)
+            .await
     }
 
     /// What a rollback or an uninstall, as the options say, would change.
@@ -77,7 +75,7 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
         let last = entries.first().map(|entry| entry.version);
         let last = last.ok_or_else(|| crate::view::not_found(&self.name))?;
         let newest = self.store().load(&self.name, last).await?;
-        let old = self.old_objects(&newest.record.manifest).await?;
+        let mut old = self.old_objects(&newest.record.manifest).await?;
         match self.options.preview {
             None => Err(Error::invalid(
                 "options",
@@ -93,13 +91,23 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
                     return Err(crate::undo::no_revision(&self.name, to));
                 }
                 let wanted = self.store().load(&self.name, to).await?;
-                let wanted = locate(
-                    self.cluster,
-                    parse(&wanted.record.manifest)?,
-                    &self.namespace,
-                );
-                let force = self.options.force || !newest.record.is_server_side();
-                self.changes(wanted.await?, old, force).await
+                let manifest = parse(&wanted.record.manifest)?;
+                let located = locate(self.cluster, manifest, &self.namespace).await?;
+                if !located.unknown.is_empty() {
+                    return Err(unmapped(&located));
+                }
+                let base = self.base(&entries, last.saturating_add(1)).await?;
+                if let Some(base) = base.as_ref().filter(|base| base.record.version != last) {
+                    let known: BTreeSet<_> = old.iter().map(Object::identity).collect();
+                    let more = self.old_objects(&base.record.manifest).await?;
+                    let more = more.into_iter().filter(|o| !known.contains(&o.identity()));
+                    let more: Vec<_> = more.collect();
+                    old.extend(more);
+                }
+                let is_client_side = base.is_some_and(|base| !base.record.is_server_side());
+                let force = self.options.force || is_client_side;
+                // As the rollback itself, which asks nobody for what was the release's before.
+                self.changes(located, old, force, false).await
             }
         }
     }
@@ -110,13 +118,16 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
         located: Located,
         old: Vec<Object>,
         force: bool,
+        checks_owner: bool,
     ) -> Result<Vec<Change>, Error> {
         let mut changes = Vec::new();
         for some in located.objects.chunks(AT_ONCE) {
             self.world
                 .report("preview", "", changes.len(), located.objects.len());
-            let looked = join_all(some.iter().map(|object| self.compare(object, force))).await;
-            for change in looked {
+            let looks = some
+                .iter()
+                .map(|object| self.compare(object, force, checks_owner));
+            for change in join_all(looks).await {
                 changes.push(change?);
             }
         }
@@ -187,7 +198,12 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
         Ok(self.draft(plan, entries).await?.plan)
     }
 
-    async fn compare(&self, object: &Object, force: bool) -> Result<Change, Error> {
+    async fn compare(
+        &self,
+        object: &Object,
+        force: bool,
+        checks_owner: bool,
+    ) -> Result<Change, Error> {
         let present = cluster::look(self.cluster, object).await?;
         let wanted = object.marked(&self.name, &self.namespace);
         let applied = cluster::apply(self.cluster, object, &wanted, force, true).await;
@@ -199,9 +215,7 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
         let Some(present) = present else {
             return Ok(change(object, "created", "[]".into()));
         };
-        if !self.options.take_ownership
-            && let Err(problem) = check_owner(&present, &self.name, &self.namespace)
-        {
+        if checks_owner && let Err(problem) = check_owner(&present, &self.name, &self.namespace) {
             return Err(Error::conflict(
                 format!(
                     "{} exists and cannot be imported into the current release: invalid ownership metadata; {problem}",
@@ -212,6 +226,11 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
         }
         Ok(compared(object, &present, &applied))
     }
+}
+
+fn unmapped(located: &Located) -> Error {
+    let kinds = located.unknown.join(", ");
+    Error::invalid("chart", format!("resource mapping not found: {kinds}"))
 }
 
 /// An object of a kind that the cluster does not serve.

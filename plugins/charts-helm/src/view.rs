@@ -116,8 +116,12 @@ pub async fn records<C: Requester>(
     namespace: Option<&str>,
     name: &str,
 ) -> Result<Vec<String>, Error> {
-    let mut found = entries(cluster, namespace, "owner=helm").await?;
-    found.retain(|entry| name.is_empty() || entry.name == name);
+    let selector = match name {
+        "" => "owner=helm".to_owned(),
+        name if is_label(name) => format!("owner=helm,name={name}"),
+        _ => return Ok(Vec::new()),
+    };
+    let mut found = entries(cluster, namespace, &selector).await?;
     found.dedup_by(|later, first| later.name == first.name && later.namespace == first.namespace);
     let (mut records, mut bytes) = (Vec::with_capacity(found.len()), 0);
     for some in found.chunks(AT_ONCE) {
@@ -142,6 +146,12 @@ pub async fn records<C: Requester>(
     Ok(records)
 }
 
+/// A name that is no label value is that of no release, and could widen a selector.
+fn is_label(name: &str) -> bool {
+    let is_inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    name.len() <= 63 && name.bytes().all(is_inner)
+}
+
 /// A record as text; without its longest parts where there would be too much of all.
 fn fitting(mut record: Record, bytes: &mut usize) -> Result<String, Error> {
     let text = |record: &Record| {
@@ -157,6 +167,10 @@ fn fitting(mut record: Record, bytes: &mut usize) -> Result<String, Error> {
     record.chart = serde_json::json!({ "metadata": metadata });
     record.manifest.clear();
     record.hooks.clear();
+    record.config.clear();
+    record.info.notes.clear();
+    // What comes later is not whole again.
+    *bytes = MAX_RECORDS_BYTES;
     text(&record)
 }
 

@@ -27,7 +27,7 @@ use crate::{
 
 /// How many objects a message names.
 const NAMED: usize = 5;
-/// Watches of one call at once, of the 64 requests that a member serves for everybody.
+/// Watches of one call at once, of the 32 streams that a member serves for everybody; what gets none is looked at again.
 const WATCHES: usize = 16;
 /// A watch that says nothing for so long may be dead: the objects are looked at again.
 const QUIET_MS: u64 = 30_000;
@@ -220,7 +220,13 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
             let object = wait.objects.get(*index)?;
             Some(async move { (*index, cluster::look(self.cluster, object).await) })
         });
-        for (index, present) in join_all(looks).await {
+        let Some(looked) = self.within(join_all(looks), wait.deadline).await else {
+            for index in group {
+                wait.note(*index, "its API server did not answer in time".into());
+            }
+            return Ok(());
+        };
+        for (index, present) in looked {
             match present {
                 Ok(present) => wait.take(index, present.as_ref())?,
                 // A server that restarts is back soon; one that is not is told apart by the deadline.
@@ -311,7 +317,8 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
                 Some(Some(Err(error))) => return Ok(ended(&error)),
                 Some(None) | None => return Ok(end),
             }
-            if wait.left(group).is_empty() {
+            // A stream that never pauses ends no later than one that does.
+            if wait.left(group).is_empty() || self.world.now_ms() >= wait.deadline {
                 return Ok(end);
             }
         }

@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flate2::{Compression, write::GzEncoder};
 use optikon_plugin_sdk::{
     Error, ErrorCode, Requester,
-    api::Api,
+    api::{Api, ListOptions},
     charts::{Change, Outcome},
 };
 use serde_json::{Value, json};
@@ -22,15 +22,18 @@ use crate::{
     world::World,
 };
 
-/// A Secret holds this much, its own base64 included.
+/// A Secret holds this much, its own base64 not counted.
 const MAX_SECRET_BYTES: usize = 1 << 20;
+/// Secrets read at once, each of up to 1.4 MB.
+const PAGE: u32 = 8;
 
 impl<W: World> Flow<'_, W> {
     /// Writes every revision as Helm keeps it, then removes Tiller's records, unless they are to stay. Can be made again
     /// after it was cut off: a Secret that is there already is the one that would be made.
     ///
     /// # Errors
-    /// `conflict` while somebody works on the release; `already-exists` when Helm has another release of that name there.
+    /// `conflict` while somebody works on the release; `already-exists` when Helm has another release of that name there;
+    /// `too-large`. All of them before anything is written.
     pub async fn adopt<C: Requester>(&self, cluster: &C, tillers: &str) -> Result<Outcome, Error> {
         let Some((records, last)) = self.left(cluster, tillers).await? else {
             return Ok(Outcome {
@@ -40,14 +43,9 @@ impl<W: World> Flow<'_, W> {
         };
         let secrets = self.secrets();
         let now = self.world.now_ms() / 1_000;
-        for record in &records {
-            let secret = secret(&record.release, now)?;
-            match Api(cluster).create(&secrets, &secret, false).await {
-                Ok(_) => {}
-                Err(error) if error.code == ErrorCode::AlreadyExists => {
-                    self.check_same(cluster, &secrets, &secret).await?;
-                }
-                Err(error) => return Err(error),
+        for (secret, is_there) in self.wanted(cluster, &records, now).await? {
+            if !is_there {
+                Api(cluster).create(&secrets, &secret, false).await?;
             }
             self.world
                 .report("adopt", "a revision is in Helm's storage");
@@ -80,7 +78,6 @@ impl<W: World> Flow<'_, W> {
                 self.name, self.namespace
             )));
         };
-        let secrets = self.secrets();
         let mut changes = preview::unchanged(&last.manifest, &self.namespace)?;
         let mut add = |kind: &str, namespace: &str, name: String, what: &str| {
             changes.push(Change {
@@ -91,14 +88,9 @@ impl<W: World> Flow<'_, W> {
                 patch: "[]".to_owned(),
             });
         };
-        for record in &records {
-            let secret = secret(&record.release, 0)?;
+        for (secret, is_there) in self.wanted(cluster, &records, 0).await? {
             let name = text(&secret, "/metadata/name");
-            let what = match Api(cluster).get(&format!("{secrets}/{name}")).await {
-                Ok(found) => same(&found, &secret).map(|()| "unchanged")?,
-                Err(error) if error.code == ErrorCode::NotFound => "created",
-                Err(error) => return Err(error),
-            };
+            let what = if is_there { "unchanged" } else { "created" };
             add("v1/Secret", &self.namespace, name.to_owned(), what);
         }
         let what = if self.options.keep_history {
@@ -133,16 +125,47 @@ impl<W: World> Flow<'_, W> {
         Ok(Some((records, last)))
     }
 
-    /// Whether the Secret that is there is the one of an earlier attempt: its payload, but for the time of its label.
-    async fn check_same<C: Requester>(
+    /// The Secret of each revision, and whether an earlier attempt made it already. What else Helm has under this name is
+    /// another release: mixed into one history, neither could be told from the other.
+    async fn wanted<C: Requester>(
         &self,
         cluster: &C,
-        secrets: &str,
-        wanted: &Value,
-    ) -> Result<(), Error> {
-        let name = text(wanted, "/metadata/name");
-        let found = Api(cluster).get(&format!("{secrets}/{name}")).await?;
-        same(&found, wanted)
+        records: &[Record],
+        now: u64,
+    ) -> Result<Vec<(Value, bool)>, Error> {
+        let mut wanted = Vec::with_capacity(records.len());
+        for record in records {
+            wanted.push((secret(&record.release, now)?, false));
+        }
+        let mut next = None;
+        loop {
+            let options = ListOptions {
+                selector: format!("owner=helm,name={}", self.name),
+                limit: PAGE,
+                next,
+                name: None,
+            };
+            let page = Api(cluster).list(&self.secrets(), options).await?;
+            for found in &page.items {
+                let name = text(found, "/metadata/name");
+                let payload = text(found, "/data/release");
+                let ours = wanted.iter_mut().find(|(secret, _)| {
+                    // But for the time of its label.
+                    text(secret, "/metadata/name") == name
+                        && text(secret, "/data/release") == payload
+                });
+                let Some((_, is_there)) = ours else {
+                    return Err(Error::already_exists(format!(
+                        "Helm has a revision \"{name}\" already, and it is another one"
+                    )));
+                };
+                *is_there = true;
+            }
+            next = page.next;
+            if next.is_none() {
+                return Ok(wanted);
+            }
+        }
     }
 }
 
@@ -151,16 +174,6 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
         .pointer(pointer)
         .and_then(Value::as_str)
         .unwrap_or_default()
-}
-
-fn same(found: &Value, wanted: &Value) -> Result<(), Error> {
-    if text(found, "/data/release") == text(wanted, "/data/release") {
-        return Ok(());
-    }
-    let name = text(wanted, "/metadata/name");
-    Err(Error::already_exists(format!(
-        "Helm has a revision \"{name}\" already, and it is another one"
-    )))
 }
 
 /// The Secret of one revision.
@@ -183,11 +196,11 @@ fn secret(release: &Release, now: u64) -> Result<Value, Error> {
                 "version": version.to_string(), "createdAt": now.to_string(),
             },
         },
-        "data": { "release": packed },
+        "data": { "release": STANDARD.encode(packed) },
     }))
 }
 
-/// Helm's own base64 inside of the Secret's.
+/// Helm's own base64, without the Secret's.
 fn packed(record: &Value) -> Result<String, Error> {
     let pack = || -> std::io::Result<Vec<u8>> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -195,7 +208,7 @@ fn packed(record: &Value) -> Result<String, Error> {
         encoder.finish()
     };
     let packed = pack().map_err(|e| Error::internal(format!("a record cannot be packed: {e}")))?;
-    Ok(STANDARD.encode(STANDARD.encode(packed)))
+    Ok(STANDARD.encode(packed))
 }
 
 #[cfg(test)]

@@ -77,6 +77,8 @@ pub(crate) fn texts(releases: &[Release]) -> Vec<String> {
             bytes += text.len();
             return text;
         }
+        // What comes later is not whole again.
+        bytes = MAX_RECORDS_BYTES;
         let mut short = record(release);
         if let Value::Object(fields) = &mut short {
             let metadata = fields.get("chart").and_then(|chart| chart.get("metadata"));
@@ -84,6 +86,10 @@ pub(crate) fn texts(releases: &[Release]) -> Vec<String> {
             fields.insert("chart".into(), chart);
             fields.remove("manifest");
             fields.remove("hooks");
+            fields.remove("config");
+            if let Some(Value::Object(info)) = fields.get_mut("info") {
+                info.remove("notes");
+            }
         }
         short.to_string()
     });

@@ -50,12 +50,12 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-/// Hands over each record that these labels select, as name, version and text.
+/// Hands over each record that these labels select: the object, and of its labels name and version, and its text.
 async fn each<C: Requester>(
     cluster: &C,
     namespace: &str,
     selector: &str,
-    mut take: impl FnMut(&str, i32, &str),
+    mut take: impl FnMut(&str, (&str, i32), &str),
 ) -> Result<(), Error> {
     let path = format!("/api/v1/namespaces/{namespace}/configmaps");
     let mut next = None;
@@ -69,11 +69,9 @@ async fn each<C: Requester>(
         let page = Api(cluster).list(&path, options).await?;
         for item in &page.items {
             let version = text(item, "/metadata/labels/VERSION").parse().unwrap_or(0);
-            take(
-                text(item, "/metadata/labels/NAME"),
-                version,
-                text(item, "/data/release"),
-            );
+            let name = text(item, "/metadata/labels/NAME");
+            let object = text(item, "/metadata/name");
+            take(object, (name, version), text(item, "/data/release"));
         }
         next = page.next;
         if next.is_none() {
@@ -94,11 +92,16 @@ pub(crate) async fn list<C: Requester, R: Revision>(
     fits: impl Fn(&str) -> bool,
 ) -> Result<Vec<R>, Error> {
     let mut newest: BTreeMap<String, (i32, String)> = BTreeMap::new();
-    each(cluster, tillers, "OWNER=TILLER", |name, version, text| {
-        if newest.get(name).is_none_or(|(known, _)| *known < version) {
-            newest.insert(name.to_owned(), (version, text.to_owned()));
-        }
-    })
+    each(
+        cluster,
+        tillers,
+        "OWNER=TILLER",
+        |_, (name, version), text| {
+            if newest.get(name).is_none_or(|(known, _)| *known < version) {
+                newest.insert(name.to_owned(), (version, text.to_owned()));
+            }
+        },
+    )
     .await?;
     let mut found = Vec::new();
     for (name, (_, text)) in newest {
@@ -147,8 +150,8 @@ pub(crate) async fn records<C: Requester>(
     name: &str,
 ) -> Result<Vec<Record>, Error> {
     let mut found = Vec::new();
-    each(cluster, tillers, &selector(name)?, |name, version, text| {
-        found.push((format!("{name}.v{version}"), text.to_owned()));
+    each(cluster, tillers, &selector(name)?, |object, _, text| {
+        found.push((object.to_owned(), text.to_owned()));
     })
     .await?;
     let records = found
@@ -171,12 +174,17 @@ pub(crate) async fn content<C: Requester>(
 ) -> Result<Option<Release>, Error> {
     let wanted = i32::try_from(version).unwrap_or(i32::MAX);
     let mut best: Option<(i32, String)> = None;
-    each(cluster, tillers, &selector(name)?, |_, version, text| {
-        let is_better = best.as_ref().is_none_or(|(known, _)| *known < version);
-        if version == wanted || (wanted == 0 && is_better) {
-            best = Some((version, text.to_owned()));
-        }
-    })
+    each(
+        cluster,
+        tillers,
+        &selector(name)?,
+        |_, (_, version), text| {
+            let is_better = best.as_ref().is_none_or(|(known, _)| *known < version);
+            if version == wanted || (wanted == 0 && is_better) {
+                best = Some((version, text.to_owned()));
+            }
+        },
+    )
     .await?;
     best.map(|(_, text)| decoded(&text)).transpose()
 }

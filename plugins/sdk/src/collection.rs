@@ -300,18 +300,23 @@ impl Collection {
         uid: &str,
         after: &str,
     ) -> Result<Object, Error> {
+        // Whatever happens now, it is gone; who reads only of a refusal would remove it again.
+        let gone = |cause: &str| {
+            Error::unavailable(format!(
+                "cluster \"{name}\" was removed, but its API server did not say at which revision{cause}"
+            ))
+        };
+        let failed = |error: Error| gone(&format!(": {}", (self.refused)(error).message));
         let events = Api(connection).watch_one(&self.path, name, after).await;
-        let mut events = events.map_err(self.refused)?;
+        let mut events = events.map_err(failed)?;
         while let Some(event) = events.next().await {
-            if let WatchEvent::Deleted(value) = event.map_err(self.refused)?
+            if let WatchEvent::Deleted(value) = event.map_err(failed)?
                 && value.pointer("/metadata/uid").and_then(Value::as_str) == Some(uid)
             {
                 return (self.read)(value);
             }
         }
-        Err(Error::unavailable(format!(
-            "cluster \"{name}\" was removed, but its API server did not say at which revision"
-        )))
+        Err(gone(""))
     }
 }
 

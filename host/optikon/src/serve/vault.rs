@@ -169,6 +169,9 @@ impl CentralVault {
         };
         match self.ask(request, what).await? {
             Some(_) => Ok(()),
+            None if kind != APPLY => Err(Error::unavailable(format!(
+                "a credential {what} on the central cluster: its Secret is gone; give the credential anew"
+            ))),
             None => Err(Error::unavailable(format!(
                 "a credential {what} on the central cluster: there is no namespace \"{}\"; \
                  `optikon registry setup --vault` makes it",
@@ -256,7 +259,6 @@ impl Vault for CentralVault {
 
     async fn erase(&self, id: &str) -> Result<()> {
         self.store.erase(id).await?;
-        self.known().remove(id);
         // Credentials have ids of their own making; other sealed bytes never were there.
         if self.slots.has_central() && id.bytes().all(|b| b.is_ascii_hexdigit()) {
             let request = Request {
@@ -265,6 +267,8 @@ impl Vault for CentralVault {
             };
             self.ask(request, "cannot be erased").await?;
         }
+        // Not before: the sweep tries again with what is known.
+        self.known().remove(id);
         Ok(())
     }
 
@@ -323,13 +327,19 @@ impl Vault for CentralVault {
         if !self.slots.has_central() {
             return Ok(());
         }
+        let mut problem = None;
         for (id, owner) in ids {
-            if let Some(entry) = self.store.open(id).await? {
-                self.write(id, &entry).await?;
-                self.belongs_to(id, owner).await?;
-                self.store.erase(id).await?;
-            }
+            let moved = async {
+                if let Some(entry) = self.store.open(id).await? {
+                    self.write(id, &entry).await?;
+                    self.belongs_to(id, owner).await?;
+                    self.store.erase(id).await?;
+                }
+                Ok(())
+            };
+            // One that stays keeps no other.
+            problem = problem.or(moved.await.err());
         }
-        Ok(())
+        problem.map_or(Ok(()), Err)
     }
 }

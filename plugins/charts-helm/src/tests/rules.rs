@@ -201,6 +201,26 @@ fn a_preview_says_what_would_change_and_changes_nothing() {
     assert_eq!(*bed.server.objects.borrow(), before);
 }
 
+/// Where the newest revision failed, what the deployed one has goes as well.
+#[test]
+fn a_rollbacks_preview_is_what_the_rollback_does() {
+    let bed = Bed::default();
+    bed.install(&[A], &json!({})).unwrap();
+    bed.upgrade(&[A, B], "{}", &json!({})).unwrap();
+    let refusal = ("PATCH", "deployments/d".to_owned(), 500);
+    bed.server.refusals.borrow_mut().push(refusal);
+    bed.upgrade(&[A, DEPLOYMENT], "{}", &json!({})).unwrap_err();
+    bed.server.refusals.borrow_mut().clear();
+    assert!(bed.has("b"), "the failed upgrade did not come to it");
+    let options = json!({"preview": "rollback", "toRevision": 1});
+    let said = block_on(bed.flow(&options).preview_without_plan()).unwrap();
+    let said = said.into_iter().map(|c| format!("{} {}", c.name, c.what));
+    let said: Vec<String> = said.collect();
+    assert_eq!(said, ["a unchanged", "b deleted"]);
+    block_on(bed.flow(&json!({})).rollback(1)).unwrap();
+    assert!(bed.has("a") && !bed.has("b"));
+}
+
 #[test]
 fn tests_run_again_each_time_and_change_no_revision() {
     let bed = Bed::default();

@@ -10,10 +10,7 @@ use axum::{
     response::Response,
 };
 use optikon_core::{
-    flows::{
-        charts::{ActionRequest, ChartsRequest, ReleaseQuery, Selection},
-        v0,
-    },
+    flows::charts::{ActionRequest, ChartsRequest, ReleaseQuery, Selection},
     words::{Caller, Operation, OperationKind, Role, TargetState},
 };
 use serde_json::{Value, json};
@@ -73,8 +70,11 @@ pub(crate) async fn list(
     let key = format!("{is_whole} {:?}\n{labels}", caller.selector);
     let selection = selection(&labels);
     let look = async {
-        let answer = gateway.charts.records(&caller, &selection, "").await?;
-        let shown = items_of(&answer).map(|row| shown(row, is_whole));
+        let answer = gateway
+            .charts
+            .records(&caller, &selection, "", is_whole)
+            .await?;
+        let shown = items_of(&answer).filter_map(shown);
         Ok::<_, Problem>(Listed {
             body: Bytes::from(Value::Array(shown.collect()).to_string()),
             errors: errors_of(&answer),
@@ -90,10 +90,8 @@ fn sees_all(caller: &Caller) -> bool {
     caller.role >= Role::Operator
 }
 
-fn shown(row: &Value, is_whole: bool) -> Value {
-    let cluster = row.get("cluster").and_then(Value::as_str);
-    let record = row.get("record").unwrap_or(&Value::Null);
-    v0::release(cluster.unwrap_or_default(), record, is_whole)
+fn shown(row: &Value) -> Option<Value> {
+    row.get("release").cloned()
 }
 
 fn selection(labels: &str) -> Selection {
@@ -147,13 +145,22 @@ pub(crate) async fn read(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let labels = labels(query.as_deref())?;
-    let selection = selection(&labels);
-    let answer = gateway.charts.records(&caller, &selection, &id).await?;
-    let errors = errors_of(&answer);
-    let Some(row) = items_of(&answer).next() else {
+    let (found, errors) = whereabouts(&gateway, &caller, &labels, &id).await?;
+    let Some(first) = found.into_values().flatten().min() else {
         return Ok(unknown(&id, &errors));
     };
-    let shown = shown(row, sees_all(&caller));
+    let there = Selection {
+        names: vec![first],
+        selector: String::new(),
+    };
+    let is_whole = sees_all(&caller);
+    let answer = gateway
+        .charts
+        .records(&caller, &there, &id, is_whole)
+        .await?;
+    let Some(shown) = items_of(&answer).find_map(shown) else {
+        return Ok(unknown(&id, &errors_of(&answer)));
+    };
     let response = json_bytes(StatusCode::OK, shown.to_string());
     Ok(with_errors(response, &errors))
 }

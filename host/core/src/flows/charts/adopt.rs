@@ -1,22 +1,12 @@
 //! A release handed over from a backend's own storage to Helm's: looked at before it is done.
 
 use futures::{StreamExt, stream};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
-    ActionRequest, ChartFlows, Inner,
-    prepare::options_json,
-    request::Options,
-    run::TIMEOUT,
-    targets,
-    watched::{Problem, Watched, of_fault},
+    ActionRequest, ChartFlows, prepare::options_json, request::Options, run::TIMEOUT, targets,
 };
-use crate::{
-    error::Result,
-    flows::{health::one_line, mirror::Entry},
-    ports::{Call, Charts, Facts},
-    words::{Caller, Writes},
-};
+use crate::{error::Result, flows::health::one_line, ports::Facts, words::Caller};
 
 /// Who is left, where the request does not say.
 pub(super) const LEFT: &str = "tiller";
@@ -58,9 +48,11 @@ impl ChartFlows {
                     release: release.to_owned(),
                     namespace: request.namespace.clone(),
                     cluster: entry.cluster.name().to_string(),
+                    labels: entry.cluster.labels(),
                     ..Facts::default()
                 };
-                let found = inner.adoption(&entry, backend, facts, options).await;
+                let asked = (facts, bytes::Bytes::new());
+                let found = inner.changes(&entry, backend, asked, options).await;
                 (entry, found)
             }
         });
@@ -69,41 +61,14 @@ impl ChartFlows {
         for (entry, found) in looks {
             let cluster = entry.cluster.name().as_str();
             match found {
-                Ok(mut item) => {
-                    item.insert("cluster".into(), cluster.into());
-                    items.push(Value::Object(item));
-                }
+                Ok(changes) => items.push(json!({
+                    "cluster": cluster, "action": "adopt", "objects": changes,
+                })),
                 Err((reason, message)) => errors.push(json!({
                     "cluster": cluster, "reason": reason, "message": one_line(&message),
                 })),
             }
         }
         Ok(json!({ "dryRun": "server", "items": items, "errors": errors }))
-    }
-}
-
-impl Inner {
-    async fn adoption(
-        &self,
-        entry: &Entry,
-        backend: &dyn Charts,
-        facts: Facts,
-        options: &str,
-    ) -> Result<Map<String, Value>, Problem> {
-        let connection = self
-            .connect(entry, Writes::DryRun)
-            .await
-            .map_err(|fault| of_fault(&fault))?;
-        let connection = Watched::reading(connection);
-        let call = Call::client().within(TIMEOUT);
-        let plan = bytes::Bytes::new();
-        let changes = backend
-            .preview(call, connection.clone(), facts, plan, options)
-            .await
-            .map_err(|error| connection.problem(&error))?;
-        Ok(Map::from_iter([
-            ("action".to_owned(), "adopt".into()),
-            ("objects".to_owned(), json!(changes)),
-        ]))
     }
 }

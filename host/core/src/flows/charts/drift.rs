@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ChartFlows, Selection,
+    read::FAN_OUT,
     watched::{Watched, of_fault},
 };
 use crate::{
@@ -31,7 +32,7 @@ impl ChartFlows {
         namespace: &str,
     ) -> Result<Value> {
         let (name, namespace) = (name.to_owned(), namespace.to_owned());
-        self.each(caller, selection, |inner, entry, backend| {
+        self.each(caller, selection, FAN_OUT, |inner, entry, backend| {
             let (release, namespace) = (name.clone(), namespace.clone());
             Box::pin(async move {
                 let connection = inner

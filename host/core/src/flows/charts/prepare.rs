@@ -334,7 +334,7 @@ impl Inner {
     }
 
     /// What a backend says that a plan, or what the options name, would change on a cluster.
-    async fn changes(
+    pub(super) async fn changes(
         &self,
         entry: &Entry,
         backend: &dyn Charts,

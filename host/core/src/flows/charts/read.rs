@@ -1,6 +1,12 @@
 //! What releases there are: a row per cluster, and a row for each that did not answer.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
@@ -14,13 +20,17 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    flows::{health::one_line, mirror::Entry, together::tasks},
+    flows::{health::one_line, mirror::Entry, together::tasks, v0},
     ports::{Call, Charts, Facts, Release},
     words::{Caller, Writes},
 };
 
 /// Members asked at once by one request.
-const FAN_OUT: usize = 128;
+pub(super) const FAN_OUT: usize = 128;
+/// … for whole records, of up to 32 MiB a member.
+const RECORDS_AT_ONCE: usize = 8;
+/// Whole records in one answer.
+const MAX_RECORDS_BYTES: usize = 256 << 20;
 /// One member may take so long.
 const DEADLINE: Duration = Duration::from_secs(15);
 
@@ -51,31 +61,37 @@ impl ChartFlows {
     /// `Invalid` for unknown names; a cluster that does not answer is a row under `errors`.
     pub async fn releases(&self, caller: &Caller, query: &ReleaseQuery) -> Result<Value> {
         let (namespace, filter) = (query.namespace.clone(), query.filter.clone());
-        self.each(caller, &query.selection, |inner, entry, backend| {
-            let (namespace, filter) = (namespace.clone(), filter.clone());
-            Box::pin(async move {
-                let connection = inner
-                    .connect(&entry, Writes::None)
-                    .await
-                    .map_err(|fault| of_fault(&fault))?;
-                let watched = Watched::reading(connection);
-                let connection = Arc::new(Remembering::new(
-                    watched.clone(),
-                    inner.memory.clone(),
-                    entry.uid.clone(),
-                ));
-                let call = Call::client().within(DEADLINE);
-                let found = backend
-                    .list_releases(call, connection, namespace, &filter)
-                    .await;
-                let found = found.map_err(|error| watched.problem(&error))?;
-                found.iter().map(row).collect()
-            })
-        })
+        self.each(
+            caller,
+            &query.selection,
+            FAN_OUT,
+            |inner, entry, backend| {
+                let (namespace, filter) = (namespace.clone(), filter.clone());
+                Box::pin(async move {
+                    let connection = inner
+                        .connect(&entry, Writes::None)
+                        .await
+                        .map_err(|fault| of_fault(&fault))?;
+                    let watched = Watched::reading(connection);
+                    let connection = Arc::new(Remembering::new(
+                        watched.clone(),
+                        inner.memory.clone(),
+                        entry.uid.clone(),
+                    ));
+                    let call = Call::client().within(DEADLINE);
+                    let found = backend
+                        .list_releases(call, connection, namespace, &filter)
+                        .await;
+                    let found = found.map_err(|error| watched.problem(&error))?;
+                    found.iter().map(row).collect()
+                })
+            },
+        )
         .await
     }
 
-    /// The newest revision of every release whole, as `record` of each row; with `name`, of that one. Secret.
+    /// The newest revision of every release as `release` of each row, in the original's form; with `name`, of that one.
+    /// Secret where it `is_whole`. Clusters beyond what one answer may hold are rows that say so.
     ///
     /// # Errors
     /// As [`ChartFlows::releases`].
@@ -84,11 +100,20 @@ impl ChartFlows {
         caller: &Caller,
         selection: &Selection,
         name: &str,
+        is_whole: bool,
     ) -> Result<Value> {
         let name = name.to_owned();
-        self.each(caller, selection, |inner, entry, backend| {
-            let name = name.clone();
+        let room = Arc::new(AtomicUsize::new(MAX_RECORDS_BYTES));
+        self.each(caller, selection, RECORDS_AT_ONCE, |inner, entry, backend| {
+            let (name, room) = (name.clone(), room.clone());
             Box::pin(async move {
+                let too_large = || {
+                    let message = "the answer would be larger than 256 MiB: ask for fewer clusters with labels";
+                    ("TooLarge".to_owned(), message.to_owned())
+                };
+                if room.load(Ordering::Relaxed) == 0 {
+                    return Err(too_large());
+                }
                 let connection = inner
                     .connect(&entry, Writes::None)
                     .await
@@ -97,10 +122,20 @@ impl ChartFlows {
                 let call = Call::client().within(DEADLINE);
                 let found = backend.records(call, watched.clone(), None, &name).await;
                 let found = found.map_err(|error| watched.problem(&error))?;
-                let rows = found.into_iter();
-                Ok(rows
-                    .map(|record| Map::from_iter([("record".to_owned(), record)]))
-                    .collect())
+                let cluster = entry.cluster.name().as_str();
+                let mut rows = Vec::with_capacity(found.len());
+                for record in found {
+                    let release = v0::release(cluster, &record, is_whole);
+                    let bytes = release.to_string().len();
+                    let fits = room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                        Some(left.saturating_sub(bytes))
+                    });
+                    if fits.is_ok_and(|left| left < bytes) {
+                        return Err(too_large());
+                    }
+                    rows.push(Map::from_iter([("release".to_owned(), release)]));
+                }
+                Ok(rows)
             })
         })
         .await
@@ -120,7 +155,7 @@ impl ChartFlows {
         revision: Option<u32>,
     ) -> Result<Value> {
         let (name, namespace) = (name.to_owned(), namespace.to_owned());
-        self.each(caller, selection, |inner, entry, backend| {
+        self.each(caller, selection, FAN_OUT, |inner, entry, backend| {
             let (release, namespace) = (name.clone(), namespace.clone());
             Box::pin(async move {
                 let connection = inner
@@ -173,6 +208,7 @@ impl ChartFlows {
         &self,
         caller: &Caller,
         selection: &Selection,
+        at_once: usize,
         ask: F,
     ) -> Result<Value>
     where
@@ -203,7 +239,7 @@ impl ChartFlows {
             let asked = ask(self.inner.clone(), entry.clone(), backend.clone());
             async move { (entry, asked.await) }
         });
-        let answers: Vec<_> = tasks(asked).buffered(FAN_OUT).collect().await;
+        let answers: Vec<_> = tasks(asked).buffered(at_once).collect().await;
         let (mut items, mut errors) = (Vec::new(), Vec::new());
         for (entry, answer) in answers {
             let cluster = entry.cluster.name().as_str();

@@ -68,12 +68,12 @@ impl Clusters {
             return Ok(Arc::new(self.unwritten(object)));
         }
         let entry = self.apply(object)?;
-        if let Some(id) = id {
-            self.custody.settle(&id, &entry.uid).await?;
-            self.custody.belongs_to(&id, &entry.cluster).await?;
-        }
         self.note(&name, entry.version, Some(&entry)).await;
         self.audit(caller, "create", &name, &entry.uid);
+        if let Some(id) = id {
+            self.custody.settle(&id, &entry.uid).await?;
+            self.mark_owner(&id, &entry).await;
+        }
         Ok(entry)
     }
 
@@ -194,8 +194,10 @@ impl Clusters {
             }
             self.mirror.erased(&object);
             self.note(name, self.mirror.version(), None).await;
-            self.forget(&present).await?;
             self.audit(caller, "delete", name, &present.uid);
+            if let Err(error) = self.forget(&present).await {
+                tracing::warn!(cluster = %name, %error, "what was kept for a cluster that is gone is erased by a later sweep");
+            }
             return Ok(present);
         }
     }
@@ -203,9 +205,6 @@ impl Clusters {
     /// Erases everything the host keeps for a cluster that is gone.
     pub(in crate::flows) async fn forget(&self, entry: &Entry) -> Result<()> {
         self.outbound.forget(&entry.uid);
-        if let Some(id) = input::reference_of(entry.cluster.object()) {
-            self.custody.release(id).await?;
-        }
         let mut rows = Vec::new();
         if let Some(uid) = entry.cluster.uid().filter(|uid| *uid != entry.uid) {
             self.mirror.forget_alias(&uid);
@@ -219,7 +218,11 @@ impl Clusters {
             None,
         );
         rows.extend([probe, mirrored]);
-        self.documents.write(rows).await
+        self.documents.write(rows).await?;
+        match input::reference_of(entry.cluster.object()) {
+            Some(id) => self.custody.release(id).await,
+            None => Ok(()),
+        }
     }
 
     async fn write(
@@ -275,16 +278,27 @@ impl Clusters {
             return Ok(Arc::new(self.unwritten(object)));
         }
         let entry = self.apply(object)?;
-        if let Some(id) = &id {
-            self.custody.belongs_to(id, &entry.cluster).await?;
-        }
-        let kept = input::reference_of(entry.cluster.object());
-        if let Some(old) = old.filter(|old| Some(old.as_str()) != kept) {
-            self.custody.release(&old).await?;
-        }
         self.note(name, entry.version, Some(&entry)).await;
         self.audit(caller, "update", name, &entry.uid);
+        if let Some(id) = &id {
+            self.mark_owner(id, &entry).await;
+        }
+        let kept = input::reference_of(entry.cluster.object());
+        if let Some(old) = old.filter(|old| Some(old.as_str()) != kept)
+            && let Err(error) = self.custody.release(&old).await
+        {
+            tracing::warn!(cluster = %name, %error, "the former credential is erased by a later sweep");
+        }
         Ok(entry)
+    }
+
+    /// For people and for Kubernetes' garbage collector. The registry has the write already, so it is acknowledged in any
+    /// case.
+    async fn mark_owner(&self, id: &str, entry: &Entry) {
+        if let Err(error) = self.custody.belongs_to(id, &entry.cluster).await {
+            let cluster = entry.cluster.name();
+            tracing::warn!(%cluster, %error, "a credential does not name its cluster; the next one given does");
+        }
     }
 
     /// Seals a draft's credential and puts the reference in its place.

@@ -120,3 +120,40 @@ impl Swap<'_> {
         format!("; stayed behind, as they do not fit: {shown}")
     }
 }
+
+/// What is not taken back, whatever comes of the swap: what was ours before, and what the registry held although we may
+/// overwrite it there.
+pub(super) fn kept(
+    before: &BTreeSet<String>,
+    ours: &BTreeSet<String>,
+    there: &[Object],
+) -> BTreeSet<String> {
+    let names = there.iter().map(|o| o.cluster.name().to_string());
+    let held = names.filter(|name| ours.contains(name));
+    before.iter().cloned().chain(held).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::words::Cluster;
+
+    #[test]
+    fn what_the_registry_held_already_is_never_taken_back() {
+        let names = |names: &[&str]| -> BTreeSet<String> {
+            names.iter().map(|name| (*name).to_owned()).collect()
+        };
+        let object = |name: &str| Object {
+            cluster: Cluster::from_json(&json!({"metadata": {"name": name}}).to_string()).unwrap(),
+            revision: "1".into(),
+        };
+        // Written since the swap: "noted" was there all along, "fresh" was not.
+        let (before, ours) = (names(&["copied"]), names(&["copied", "noted", "fresh"]));
+        let there = ["copied", "noted", "others"].map(object);
+        let kept = kept(&before, &ours, &there);
+        let made: BTreeSet<String> = ours.difference(&kept).cloned().collect();
+        assert_eq!(made, names(&["fresh"]));
+    }
+}

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     ALIAS, Inner, KEPT_CREDENTIALS, Migrate,
-    back::Misfits,
+    back::{Misfits, kept},
     copy,
     record::{History, KEPT, Record},
 };
@@ -86,18 +86,19 @@ impl Swap<'_> {
         let mut losses = Vec::new();
         let before = self.ours().await?;
         let mut ours = self.ours_back(before.clone()).await?;
-        if self.copies() {
-            let copied = self.copy(new.as_ref(), supported, &mut ours).await;
-            match copied {
-                Ok(found) => losses = found,
-                Err(error) => {
-                    self.undo(new.as_ref(), &before, &ours).await;
-                    return Err(error);
-                }
+        let kept = if ours == before {
+            before.clone()
+        } else {
+            kept(&before, &ours, &copy::list(new.as_ref()).await?)
+        };
+        let done = async {
+            if self.copies() {
+                losses = self.copy(new.as_ref(), supported, &mut ours).await?;
             }
-        }
-        self.gather().await?;
-        match self.switch(&new, supported, &mut ours).await {
+            self.gather().await?;
+            self.switch(&new, supported, &mut ours).await
+        };
+        match done.await {
             Ok(count) => {
                 let mut message =
                     format!("{} serves {count} cluster(s)", self.candidate.info().name);
@@ -110,7 +111,8 @@ impl Swap<'_> {
             }
             Err(error) => {
                 if self.copies() {
-                    self.undo(new.as_ref(), &before, &ours).await;
+                    let made = ours.difference(&kept).cloned().collect();
+                    self.undo(new.as_ref(), &before, &made).await;
                 }
                 Err(error)
             }
@@ -243,8 +245,7 @@ impl Swap<'_> {
     }
 
     /// Takes back what was copied for a swap that came to nothing.
-    async fn undo(&self, new: &dyn Registry, before: &BTreeSet<String>, ours: &BTreeSet<String>) {
-        let made: BTreeSet<String> = ours.difference(before).cloned().collect();
+    async fn undo(&self, new: &dyn Registry, before: &BTreeSet<String>, made: &BTreeSet<String>) {
         if made.is_empty() {
             return;
         }
@@ -254,7 +255,7 @@ impl Swap<'_> {
                 .into_iter()
                 .filter(|object| made.contains(object.cluster.name().as_str()))
                 .collect();
-            let compared = copy::compare(&[], &there, &made, Supported::default())?;
+            let compared = copy::compare(&[], &there, made, Supported::default())?;
             self.write(new, compared.difference).await?;
             self.mark(before).await
         };
@@ -397,7 +398,7 @@ impl Swap<'_> {
         drop(hold);
         // They serve from where they are until then.
         if let Err(error) = deps.vault.spread(&owners).await {
-            tracing::warn!(%error, "credentials of clusters stay in the store of this gateway");
+            tracing::warn!(%error, "credentials of clusters stay in the store of this gateway until the next swap, or until they are given anew");
         }
         if let Some(present) = history.fillings.first_mut() {
             present.version = mirror.version();

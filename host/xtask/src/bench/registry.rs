@@ -1,8 +1,8 @@
 //! Registries side by side: reads, writes, a swap under load, a migration.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::{Bench, record};
+use super::Bench;
 use crate::folders::Folders;
 use crate::{plugins, say, shell};
 
@@ -14,30 +14,18 @@ pub(super) const BENCH: Bench = Bench {
 
 fn run(folders: &Folders) -> Result<()> {
     plugins::build_all(folders)?;
-    say("cargo build --release --package optikon");
-    shell::run(shell::cargo().current_dir(&folders.root).args([
-        "build",
-        "--release",
-        "--package",
-        "optikon",
-    ]))?;
-    say("cargo run --release --package optikon-tests --bin registry-bench");
-    let printed = shell::output(
+    say("cargo build --release --package optikon --package optikon-tests --bin registry-bench");
+    shell::run(
         shell::cargo()
             .current_dir(&folders.root)
-            .args(["run", "--quiet", "--release", "--package", "optikon-tests"])
-            .args(["--bin", "registry-bench"])
-            .env(
-                "OPTIKON_BIN",
-                folders.target.join("release").join("optikon"),
-            )
-            .env("OPTIKON_PLUGINS", folders.plugins()),
+            .args(["build", "--release", "--package", "optikon"])
+            .args(["--package", "optikon-tests"])
+            .args(["--bin", "optikon", "--bin", "registry-bench"]),
     )?;
-    let (table, figures) = printed
-        .trim_end()
-        .rsplit_once('\n')
-        .unwrap_or(("", &printed));
-    println!("{table}");
-    let figures = serde_json::from_str(figures).context("read the figures of registry-bench")?;
-    record(folders, "registry", &figures)
+    let release = folders.target.join("release");
+    shell::run(
+        std::process::Command::new(release.join("registry-bench"))
+            .env("OPTIKON_BIN", release.join("optikon"))
+            .env("OPTIKON_PLUGINS", folders.plugins()),
+    )
 }

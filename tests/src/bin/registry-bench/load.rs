@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use futures::StreamExt;
 use optikon_tests::client::trusting;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 /// Requests a second while a registry changes.
@@ -50,12 +50,12 @@ impl Times {
         self.0.get(index).copied().unwrap_or_default()
     }
 
-    pub(crate) fn median(&self) -> f64 {
-        self.quantile(0.5)
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
     }
 
-    pub(crate) fn figures(&self) -> Value {
-        json!({"p50": self.median(), "p99": self.quantile(0.99), "count": self.0.len()})
+    pub(crate) fn median(&self) -> f64 {
+        self.quantile(0.5)
     }
 }
 
@@ -93,6 +93,11 @@ impl Http {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<()> {
         self.send(self.inner.post(format!("{}{path}", self.base)).json(body))
+            .await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Result<()> {
+        self.send(self.inner.delete(format!("{}{path}", self.base)))
             .await
     }
 

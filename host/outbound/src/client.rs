@@ -48,6 +48,7 @@ pub(crate) struct Client {
     streams: Arc<Semaphore>,
     budget: Budget,
     background: Budget,
+    central: Budget,
     setup: OnceCell<Setup>,
     /// One dials, the others wait for the outcome.
     dialling: tokio::sync::Mutex<()>,
@@ -63,6 +64,17 @@ impl fmt::Debug for Client {
             .field("uid", &self.member.uid)
             .finish_non_exhaustive()
     }
+}
+
+/// Which budget a request is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The member's.
+    Member,
+    /// The background's share of it.
+    Background,
+    /// The registry plugin's, at the central cluster.
+    Central,
 }
 
 /// An answer's head, with what its body needs.
@@ -100,6 +112,10 @@ impl Client {
             background: Budget::new(
                 config.background_requests_per_second,
                 config.background_requests_burst,
+            ),
+            central: Budget::new(
+                config.central_requests_per_second,
+                config.central_requests_burst,
             ),
             setup: OnceCell::new(),
             dialling: tokio::sync::Mutex::default(),
@@ -156,15 +172,19 @@ impl Client {
     pub(crate) async fn send(
         &self,
         prepared: &Prepared,
-        is_background: bool,
+        turn: Turn,
         clock: &Clock,
         deadline: Instant,
     ) -> Result<Sent, Fault> {
         // Before the permit: who waits for a turn takes nobody's place.
-        if is_background {
-            self.background.turn().await;
+        match turn {
+            Turn::Background => {
+                self.background.turn().await;
+                self.budget.turn().await;
+            }
+            Turn::Member => self.budget.turn().await,
+            Turn::Central => self.central.turn().await,
         }
-        self.budget.turn().await;
         let permits = self.permits.clone();
         let permit = permits.acquire_owned().await.map_err(|_| forgotten())?;
         let setup = self.setup().await?;

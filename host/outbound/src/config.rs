@@ -34,6 +34,11 @@ pub struct OutboundConfig {
     pub background_requests_per_second: u32,
     /// Those that need not wait. Default 10.
     pub background_requests_burst: u32,
+    /// The registry plugin's requests to the central cluster over time. Default 2,000 a second: a change of registry
+    /// carries every cluster there.
+    pub central_requests_per_second: u32,
+    /// Those that need not wait. Default 4,000.
+    pub central_requests_burst: u32,
     /// Failures in a row that open a member's breaker. Default 5.
     pub breaker_failures: u32,
     /// The first pause of an open breaker; doubled with every failed attempt. Default 1,000 ms.
@@ -81,6 +86,8 @@ impl Default for OutboundConfig {
             requests_burst: 400,
             background_requests_per_second: 10,
             background_requests_burst: 10,
+            central_requests_per_second: 2_000,
+            central_requests_burst: 4_000,
             breaker_failures: 5,
             breaker_first_ms: 1_000,
             breaker_max_seconds: 30,
@@ -125,6 +132,11 @@ impl OutboundConfig {
                 "background_requests_burst",
                 self.background_requests_burst.into(),
             ),
+            (
+                "central_requests_per_second",
+                self.central_requests_per_second.into(),
+            ),
+            ("central_requests_burst", self.central_requests_burst.into()),
             ("breaker_failures", self.breaker_failures.into()),
             ("breaker_first_ms", self.breaker_first_ms),
             ("breaker_max_seconds", self.breaker_max_seconds),

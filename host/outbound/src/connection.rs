@@ -21,7 +21,7 @@ use crate::{
     Shared,
     body::{Encoding, Held, Reader, lines},
     breaker::Pass,
-    client::{Client, Sent},
+    client::{Client, Sent, Turn},
     clock::{Clock, Phase},
     fault::fault,
     message::{Prepared, check_head, passed_on},
@@ -71,8 +71,12 @@ impl MemberConnection {
         let pass = self.client.breaker.admit(self.is_live)?;
         let clock = Arc::new(Clock::start());
         let work = async {
-            let is_background = self.rules == Rules::Prober && !self.is_live;
-            let send = self.client.send(&prepared, is_background, &clock, deadline);
+            let turn = match &self.rules {
+                Rules::Prober if !self.is_live => Turn::Background,
+                Rules::Central { .. } => Turn::Central,
+                _ => Turn::Member,
+            };
+            let send = self.client.send(&prepared, turn, &clock, deadline);
             let sent = send.await?;
             clock.enter(Phase::Body);
             self.check(&sent)?;

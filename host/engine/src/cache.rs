@@ -17,6 +17,9 @@ use sha2::{Digest, Sha256};
 use wasmtime::{Engine, component::Component};
 
 const DIGEST_BYTES: usize = 32;
+/// A tenth of what a thread that serves gets, where both want a core.
+#[cfg(target_os = "linux")]
+const COMPILE_NICENESS: i32 = 10;
 
 /// A folder of compiled code.
 #[derive(Debug, Clone)]
@@ -138,7 +141,7 @@ pub(crate) fn compile(
     if let Some(found) = cache.and_then(|cache| cache.load(engine, digest)) {
         return Ok(found);
     }
-    let component = Component::new(engine, bytes)?;
+    let component = compile_aside(engine, bytes)?;
     if let Some(cache) = cache
         && let Err(error) = cache.store(engine, digest, &component)
     {
@@ -146,6 +149,26 @@ pub(crate) fn compile(
     }
     Ok(component)
 }
+
+/// Compiling takes every core for a while; whoever is served meanwhile goes first.
+fn compile_aside(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .thread_name(|_| "optikon-compile".to_owned())
+        .start_handler(|_| step_back())
+        .build()?;
+    pool.install(|| Component::new(engine, bytes))
+}
+
+/// The calling thread's, which is what Linux means by this call. Elsewhere it would be the whole process.
+#[cfg(target_os = "linux")]
+fn step_back() {
+    if let Err(error) = rustix::process::setpriority_process(None, COMPILE_NICENESS) {
+        tracing::debug!(%error, "compiling takes as much of the processor as serving");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn step_back() {}
 
 #[cfg(test)]
 mod tests {

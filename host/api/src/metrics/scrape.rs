@@ -220,7 +220,7 @@ impl Collector for Scraped {
         put(
             to,
             "optikon_operation_journal_seconds",
-            "Time that a cluster's begin or end waited until it was durable",
+            "Time that a cluster waited for the journal: before its first change, and at the end of its wave",
             &Histogram(&scrape.journaled),
         )?;
         put(

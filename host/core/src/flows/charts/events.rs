@@ -6,9 +6,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::future::{self, BoxFuture};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 
 use super::{ChartFlows, Inner, Live, journal::read};
 use crate::{
@@ -110,6 +111,14 @@ impl Feed {
     }
 }
 
+/// A row that is being journaled.
+pub(super) type Recorded = BoxFuture<'static, Result<()>>;
+
+/// Nothing to journal.
+pub(super) fn nothing() -> Recorded {
+    Box::pin(future::ready(Ok(())))
+}
+
 impl ChartFlows {
     /// Events after a number, at most 1,000; with `is_waiting`, waits for one while the operation is
     /// not over. Empty = it is over and everything was answered. Events of clusters that the caller may not know of
@@ -180,18 +189,16 @@ impl Inner {
         }
     }
 
-    /// A row as it is now: journaled when this returns.
-    pub(super) async fn record(&self, live: &Live, row: usize) -> Result<()> {
+    /// A row as it is now: journaled when what this returns does.
+    pub(super) fn record(self: &Arc<Self>, live: &Live, row: usize) -> Recorded {
         let target = live.with(|o| o.targets.get(row).map(serde_json::to_value));
         let Some(Ok(Value::Object(details))) = target else {
-            return Ok(());
+            return nothing();
         };
         live.feed
             .push(&live.id, self.world.now_ms(), "target", details);
-        let begun = Instant::now();
-        let written = live.feed.flush(self).await;
-        super::lock(&self.journaled).record(begun.elapsed());
-        written
+        let (inner, feed) = (self.clone(), live.feed.clone());
+        Box::pin(async move { feed.flush(&inner).await })
     }
 
     /// Backends' reports, as events of their operations.

@@ -73,7 +73,7 @@ struct Inner {
     live: Mutex<HashMap<OperationId, Live>>,
     /// Targets of operations that are over.
     ended: Mutex<TargetCounts>,
-    /// How long rows of operations waited until they were durable.
+    /// How long targets waited for the journal.
     journaled: Mutex<Durations>,
     /// Woken when an operation is to be run.
     work: Notify,
@@ -152,7 +152,8 @@ impl ChartFlows {
         }
     }
 
-    /// How long rows of operations, their begins and ends, waited until they were durable, since the start.
+    /// How long targets of operations waited for the journal, before their first change and after the last target of their
+    /// wave, since the start.
     pub fn journaled(&self) -> Durations {
         lock(&self.inner.journaled).clone()
     }

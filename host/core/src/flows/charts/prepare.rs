@@ -127,7 +127,7 @@ impl ChartFlows {
                 let cluster = entry.cluster.name().as_str();
                 let facts = Facts {
                     cluster: cluster.to_owned(),
-                    labels: entry.cluster.labels(),
+                    labels: entry.cluster.labels().clone(),
                     ..facts.clone()
                 };
                 let asked = (facts, bytes::Bytes::new());

@@ -4,14 +4,19 @@
 //! found again from the cluster: the backend recognises the operation's own work, so a target that
 //! was begun before a crash is simply asked again.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream};
+use futures::{
+    Stream, StreamExt,
+    stream::{self, FuturesUnordered},
+};
 use serde_json::json;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{
     Inner, Live, Wish,
+    events::{Recorded, nothing},
     journal::{Sealed, sealed_id, verdict},
     request::{OnFailure, Wave},
 };
@@ -198,26 +203,48 @@ impl Course {
         // What failed before its turn is counted before another's begins.
         let failed = rows.into_iter().map(|(_, row)| self.turn(row));
         let failed = stream::iter(failed).buffer_unordered(parallel);
-        let mut done: Vec<Result<()>> = failed.collect().await;
+        self.journaled(failed).await?;
         let targets = later.into_iter().map(|(_, row)| {
             // Whose turn it is, is decided in their order, not in that of their tasks.
             let is_over = self.over().is_some();
             let course = self.clone();
             async move {
                 if is_over {
-                    return Ok(());
+                    return Ok(nothing());
                 }
                 course.target(row).await
             }
         });
         let targets = tasks(targets).buffer_unordered(parallel);
-        done.extend(targets.collect::<Vec<_>>().await);
-        done.into_iter().collect()
+        self.journaled(targets).await
     }
 
-    async fn turn(&self, row: usize) -> Result<()> {
+    /// Sees all targets through, and waits until the journal knows how each ended.
+    async fn journaled(&self, targets: impl Stream<Item = Result<Recorded>>) -> Result<()> {
+        let mut targets = pin!(targets);
+        let (mut records, mut outcome) = (FuturesUnordered::new(), Ok(()));
+        // The others are seen through all the same.
+        loop {
+            tokio::select! {
+                target = targets.next() => match target {
+                    Some(Ok(record)) => records.push(record),
+                    Some(Err(error)) => outcome = outcome.and(Err(error)),
+                    None => break,
+                },
+                Some(written) = records.next(), if !records.is_empty() => outcome = outcome.and(written),
+            }
+        }
+        let begun = Instant::now();
+        while let Some(written) = records.next().await {
+            super::lock(&self.inner.journaled).record(begun.elapsed());
+            outcome = outcome.and(written);
+        }
+        outcome
+    }
+
+    async fn turn(&self, row: usize) -> Result<Recorded> {
         match self.over() {
-            Some(_) => Ok(()),
+            Some(_) => Ok(nothing()),
             None => self.target(row).await,
         }
     }

@@ -1,23 +1,29 @@
 //! One target of an operation: begun, changed, and what became of it.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use futures::{StreamExt, stream};
-use tokio::time::{Instant, sleep};
+use futures::{
+    StreamExt,
+    future::{self, Either},
+    stream,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tracing::Instrument;
 
 use super::{
     adopt,
+    events::{Recorded, nothing},
     prepare::options_json,
     request::OnFailure,
     run::{Course, TIMEOUT},
-    watched::{Problem, Watched, of_error, of_fault},
+    watched::{Problem, Watched, Writing, of_error, of_fault},
 };
 use crate::{
     error::{Error, Result},
@@ -109,16 +115,16 @@ impl Course {
     }
 
     /// Begins a target, or goes on with it, and ends it.
-    pub(super) async fn target(&self, row: usize) -> Result<()> {
+    ///
+    /// It is over when this returns, and journaled as such when what it returns does: the next one need not wait for that.
+    pub(super) async fn target(&self, row: usize) -> Result<Recorded> {
         let Some(target) = self.live.with(|o| o.targets.get(row).cloned()) else {
-            return Ok(());
+            return Ok(nothing());
         };
         let was_begun = target.started_ms.is_some();
         if let (false, Some(reason)) = (was_begun, target.reason.clone()) {
             let problem = (reason, target.message.unwrap_or_default());
-            return self
-                .ended(row, TargetState::Failed, Some(problem), None)
-                .await;
+            return Ok(self.ended(row, TargetState::Failed, Some(problem), None));
         }
         let (untouched, problem) = match self.entry(&target).await {
             Ok(Some(entry)) => return self.change(row, &entry, was_begun).await,
@@ -133,10 +139,10 @@ impl Course {
         } else {
             untouched
         };
-        self.ended(row, state, Some(problem), None).await
+        Ok(self.ended(row, state, Some(problem), None))
     }
 
-    async fn change(&self, row: usize, entry: &Entry, was_begun: bool) -> Result<()> {
+    async fn change(&self, row: usize, entry: &Entry, was_begun: bool) -> Result<Recorded> {
         let now = self.inner.world.now_ms();
         self.live.change(|o| {
             if let Some(target) = o.targets.get_mut(row) {
@@ -144,22 +150,45 @@ impl Course {
                 target.started_ms.get_or_insert(now);
             }
         });
-        // Durable before the first write: after a crash nobody takes this target for untouched.
-        self.inner.record(&self.live, row).await?;
+        // Durable before the first write: after a crash nobody takes this target for untouched. What is read before that
+        // is read meanwhile.
+        let (told, journaled) = watch::channel(None);
+        let begun = self.inner.record(&self.live, row);
+        let begun = pin!(async move {
+            let recorded = begun.await;
+            told.send_replace(Some(recorded.is_ok()));
+            recorded
+        });
         let deed = Deed {
             kind: self.live.with(|o| o.kind),
             to_revision: self.sealed.to_revision,
             after: 0,
         };
-        let (state, problem, revision) = self
-            .see_through(entry, deed, row, was_begun)
-            .instrument(crate::step!("target", cluster = %entry.cluster.name()))
-            .await;
-        self.ended(row, state, problem, revision).await?;
-        if state == TargetState::Failed && self.sealed.strategy.on_failure == OnFailure::Rollback {
-            self.roll_back(row).await?;
+        let writing = Writing::new(was_begun, journaled);
+        let seen = pin!(
+            self.see_through(entry, deed, row, &writing)
+                .instrument(crate::step!("target", cluster = %entry.cluster.name()))
+        );
+        let (state, problem, revision) = match future::select(begun, seen).await {
+            Either::Left((recorded, seen)) => {
+                recorded?;
+                seen.await
+            }
+            Either::Right((seen, begun)) => {
+                begun.await?;
+                seen
+            }
+        };
+        if let Some(waited) = writing.waited() {
+            super::lock(&self.inner.journaled).record(waited);
         }
-        Ok(())
+        let ended = self.ended(row, state, problem, revision);
+        if state == TargetState::Failed && self.sealed.strategy.on_failure == OnFailure::Rollback {
+            ended.await?;
+            self.roll_back(row).await?;
+            return Ok(nothing());
+        }
+        Ok(ended)
     }
 
     /// Does it; where the connection breaks in the middle, waits for the member and goes on, and where it does not come
@@ -169,12 +198,12 @@ impl Course {
         entry: &Entry,
         deed: Deed,
         row: usize,
-        was_begun: bool,
+        writing: &Writing,
     ) -> (TargetState, Option<Problem>, Option<u32>) {
-        let has_written = Arc::new(AtomicBool::new(was_begun));
+        let was_begun = writing.has_written.load(Ordering::Relaxed);
         let end = Instant::now() + self.within(PATIENCE);
         loop {
-            let problem = match self.attempt(entry, deed, row, &has_written).await {
+            let problem = match self.attempt(entry, deed, row, writing).await {
                 Ok(outcome) => {
                     // What is gone after a crash was removed before it: that left nothing to recognise it by.
                     let was_removed = was_begun && deed.kind == OperationKind::Uninstall;
@@ -190,7 +219,7 @@ impl Course {
                 Err(problem) => problem,
             };
             let is_final = deed.kind == OperationKind::Test || is_definite(&problem.0);
-            if is_final || !has_written.load(Ordering::Relaxed) {
+            if is_final || !writing.has_written.load(Ordering::Relaxed) {
                 return (TargetState::Failed, Some(problem), None);
             }
             let found = match self.find_out(entry, row, end).await {
@@ -271,7 +300,7 @@ impl Course {
             namespace,
             action: self.sealed.actions.get(row).cloned().unwrap_or_default(),
             cluster: entry.cluster.name().to_string(),
-            labels: entry.cluster.labels(),
+            labels: entry.cluster.labels().clone(),
             ..Facts::default()
         }
     }
@@ -281,14 +310,14 @@ impl Course {
         entry: &Entry,
         deed: Deed,
         row: usize,
-        has_written: &Arc<AtomicBool>,
+        writing: &Writing,
     ) -> Result<Outcome, Problem> {
         let inner = self
             .inner
             .connect(entry, Writes::All)
             .await
             .map_err(|fault| of_fault(&fault))?;
-        let watched = Watched::new(inner, has_written.clone());
+        let watched = Watched::new(inner, writing.clone());
         let connection = watched.clone();
         let facts = self.facts(entry, row);
         let given = self.sealed.options.timeout_seconds;
@@ -333,13 +362,13 @@ impl Course {
         done.map_err(|error| watched.problem(&error))
     }
 
-    async fn ended(
+    fn ended(
         &self,
         row: usize,
         state: TargetState,
         problem: Option<Problem>,
         revision: Option<u32>,
-    ) -> Result<()> {
+    ) -> Recorded {
         let now = self.inner.world.now_ms();
         self.live.change(|o| {
             if let Some(target) = o.targets.get_mut(row) {
@@ -351,7 +380,7 @@ impl Course {
                 }
             }
         });
-        self.inner.record(&self.live, row).await
+        self.inner.record(&self.live, row)
     }
 
     /// Back to what a cluster had before this operation; what it did not have is uninstalled. What this operation did
@@ -389,7 +418,7 @@ impl Course {
             },
         };
         let (_, problem, revision) = self
-            .see_through(&entry, deed, row, true)
+            .see_through(&entry, deed, row, &Writing::journaled(true))
             .instrument(crate::step!("target", cluster = %entry.cluster.name(), undo = true))
             .await;
         match problem {

@@ -3,13 +3,17 @@
 //! A backend says in words of its own that a cluster did not answer. What the connection met is the better reason: the same
 //! one that `/cluster` shows.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::{sync::watch, time::Instant};
 
 use super::plan::reason_of;
 use crate::{
@@ -35,27 +39,71 @@ pub(super) fn of_error(error: &Error) -> Problem {
     (reason_of(error).to_owned(), one_line(&error.to_string()))
 }
 
+/// Whether a target was asked to change anything, and whether it may be yet.
+#[derive(Debug, Clone)]
+pub(super) struct Writing {
+    pub(super) has_written: Arc<AtomicBool>,
+    /// Whether the journal knows that the target is begun; none while that is being written. What is only read does not
+    /// wait for it.
+    journaled: watch::Receiver<Option<bool>>,
+    waited: Arc<OnceLock<Duration>>,
+}
+
+impl Writing {
+    pub(super) fn new(has_written: bool, journaled: watch::Receiver<Option<bool>>) -> Self {
+        Self {
+            has_written: Arc::new(AtomicBool::new(has_written)),
+            journaled,
+            waited: Arc::default(),
+        }
+    }
+
+    /// How long the first change waited for the journal; none where there was none.
+    pub(super) fn waited(&self) -> Option<Duration> {
+        self.waited.get().copied()
+    }
+
+    /// Of a target that the journal knows.
+    pub(super) fn journaled(has_written: bool) -> Self {
+        Self::new(has_written, watch::channel(Some(true)).1)
+    }
+
+    /// Waits until something may be changed, and notes that it is.
+    async fn begin(&self) -> Result<(), Fault> {
+        let (mut journaled, begun) = (self.journaled.clone(), Instant::now());
+        let known = journaled.wait_for(Option::is_some).await;
+        self.waited.get_or_init(|| begun.elapsed());
+        if !known.is_ok_and(|known| *known == Some(true)) {
+            let message =
+                "the journal could not note that this cluster is begun; it was left alone";
+            return Err(Fault::new(FaultReason::Denied, message));
+        }
+        self.has_written.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
 /// Remembers the last fault, and whether anything was asked to change.
 #[derive(Debug)]
 pub(super) struct Watched {
     inner: Arc<dyn Connection>,
-    has_written: Arc<AtomicBool>,
+    writing: Writing,
     met: Mutex<Option<FaultReason>>,
 }
 
 impl Watched {
-    /// Over this connection; `has_written` becomes true with the first request that may change something.
-    pub(super) fn new(inner: Arc<dyn Connection>, has_written: Arc<AtomicBool>) -> Arc<Self> {
+    /// Over this connection; a request that may change something waits until it may, and is noted.
+    pub(super) fn new(inner: Arc<dyn Connection>, writing: Writing) -> Arc<Self> {
         Arc::new(Self {
             inner,
-            has_written,
+            writing,
             met: Mutex::default(),
         })
     }
 
     /// Over a connection that only reads.
     pub(super) fn reading(inner: Arc<dyn Connection>) -> Arc<Self> {
-        Self::new(inner, Arc::default())
+        Self::new(inner, Writing::journaled(false))
     }
 
     /// What a backend's error is about: where it says no more than that the cluster is away, what the connection met.
@@ -81,14 +129,15 @@ impl Watched {
 #[derive(Debug)]
 struct WatchedChannel {
     inner: Arc<dyn Channel>,
-    has_written: Arc<AtomicBool>,
+    writing: Writing,
 }
 
 impl WatchedChannel {
-    fn note(&self, call: &GrpcCall) {
-        if !is_read(&call.method) {
-            self.has_written.store(true, Ordering::Relaxed);
+    async fn begin(&self, call: &GrpcCall) -> Result<(), GrpcFailure> {
+        if is_read(&call.method) {
+            return Ok(());
         }
+        self.writing.begin().await.map_err(GrpcFailure::Fault)
     }
 }
 
@@ -101,12 +150,12 @@ fn is_read(method: &str) -> bool {
 #[async_trait]
 impl Channel for WatchedChannel {
     async fn unary(&self, call: GrpcCall) -> Result<Bytes, GrpcFailure> {
-        self.note(&call);
+        self.begin(&call).await?;
         self.inner.unary(call).await
     }
 
     async fn server_stream(&self, call: GrpcCall) -> Result<MessageStream, GrpcFailure> {
-        self.note(&call);
+        self.begin(&call).await?;
         self.inner.server_stream(call).await
     }
 }
@@ -119,7 +168,7 @@ impl Connection for Watched {
 
     async fn request(&self, request: Request) -> Result<Response, Fault> {
         if request.method != Method::Get {
-            self.has_written.store(true, Ordering::Relaxed);
+            self.writing.begin().await?;
         }
         self.note(self.inner.request(request).await)
     }
@@ -141,7 +190,88 @@ impl Connection for Watched {
         let inner = self.note(self.inner.dial(target).await)?;
         Ok(Arc::new(WatchedChannel {
             inner,
-            has_written: self.has_written.clone(),
+            writing: self.writing.clone(),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::poll;
+
+    use super::*;
+
+    /// Answers everything, and keeps what it was asked to do.
+    #[derive(Debug, Default)]
+    struct Asked(Mutex<Vec<Method>>);
+
+    #[async_trait]
+    impl Connection for Asked {
+        fn name(&self) -> &'static str {
+            "edge"
+        }
+
+        async fn request(&self, request: Request) -> Result<Response, Fault> {
+            self.0.lock().unwrap().push(request.method);
+            Ok(Response {
+                status: 200,
+                headers: Vec::new(),
+                body: Bytes::new(),
+                phases: Vec::new(),
+            })
+        }
+
+        async fn lines(&self, _: Request) -> Result<LineStream, Refusal> {
+            unreachable!()
+        }
+
+        async fn mapping(&self, _: &str, _: &str, _: &str) -> Result<Option<Mapping>, Fault> {
+            unreachable!()
+        }
+
+        async fn dial(&self, _: PodTarget) -> Result<Arc<dyn Channel>, Fault> {
+            unreachable!()
+        }
+    }
+
+    fn change() -> Request {
+        Request {
+            method: Method::Post,
+            ..Request::get("/api/v1/namespaces/a/configmaps")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_waits_for_the_journal_and_a_look_does_not() {
+        let (told, journaled) = watch::channel(None);
+        let (asked, writing) = (Arc::new(Asked::default()), Writing::new(false, journaled));
+        let watched = Watched::new(asked.clone(), writing.clone());
+        let mut write = Box::pin(watched.request(change()));
+        assert!(poll!(&mut write).is_pending());
+        watched.request(Request::get("/version")).await.unwrap();
+        assert_eq!(*asked.0.lock().unwrap(), [Method::Get]);
+        assert!(!writing.has_written.load(Ordering::Relaxed));
+        told.send_replace(Some(true));
+        write.await.unwrap();
+        assert_eq!(*asked.0.lock().unwrap(), [Method::Get, Method::Post]);
+        assert!(writing.has_written.load(Ordering::Relaxed));
+        assert!(writing.waited().is_some());
+    }
+
+    #[tokio::test]
+    async fn without_a_journal_nothing_is_changed() {
+        let (told, journaled) = watch::channel(None);
+        let (asked, writing) = (Arc::new(Asked::default()), Writing::new(false, journaled));
+        let watched = Watched::new(asked.clone(), writing.clone());
+        told.send_replace(Some(false));
+        let refused = watched.request(change()).await.unwrap_err();
+        assert_eq!(refused.reason, FaultReason::Denied);
+        // Nor when whoever was to tell has gone.
+        let (gone, journaled) = watch::channel(None);
+        drop(gone);
+        let orphan = Watched::new(asked.clone(), Writing::new(false, journaled));
+        orphan.request(change()).await.unwrap_err();
+        assert!(asked.0.lock().unwrap().is_empty());
+        assert!(!writing.has_written.load(Ordering::Relaxed));
     }
 }

@@ -420,7 +420,7 @@ pub(crate) fn cluster(value: &Value) -> Cluster {
 }
 
 pub(crate) fn json_of(object: &Object) -> Value {
-    Value::Object(object.cluster.object().clone())
+    Value::Object(object.cluster.clone().into_object())
 }
 
 /// What a client sends.

@@ -153,9 +153,11 @@ async fn ran(bed: &Bed, namespace: &str) -> Vec<(String, String)> {
                 .unwrap_or_default()
                 .to_owned()
         };
-        if !text("started_at").is_empty() {
+        // Fractions without their last zeros: what follows them would count.
+        let started = text("started_at").trim_end_matches('Z').to_owned();
+        if !started.is_empty() {
             let name = hook["name"].as_str().unwrap().to_owned();
-            hooks.push((text("started_at"), name, text("phase")));
+            hooks.push((started, name, text("phase")));
         }
     }
     hooks.sort();

@@ -25,4 +25,4 @@ pub use metrics::Metrics;
 pub use openapi::document as openapi_document;
 pub use problem::Problem;
 pub use router::{Access, ENDPOINTS, router, v0_router};
-pub use state::{Check, Gateway, ReadyChecks, Version};
+pub use state::{Check, Gateway, ReadyChecks, Served, Version};

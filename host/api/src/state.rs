@@ -1,6 +1,6 @@
 //! What handlers reach.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 
 use optikon_core::{
     flows::{access::Tokens, charts::ChartFlows, clusters::Clusters, swap::Swaps},
@@ -12,9 +12,27 @@ use tokio::sync::watch;
 
 use crate::{Echo, metrics::Metrics};
 
-/// Everything the API serves. Cheap to clone.
+/// Everything the API serves, shared: each layer and handler of a request has its own copy.
 #[derive(Debug, Clone)]
-pub struct Gateway {
+pub struct Gateway(Arc<Served>);
+
+impl From<Served> for Gateway {
+    fn from(served: Served) -> Self {
+        Self(Arc::new(served))
+    }
+}
+
+impl Deref for Gateway {
+    type Target = Served;
+
+    fn deref(&self) -> &Served {
+        &self.0
+    }
+}
+
+/// What a [`Gateway`] is made of.
+#[derive(Debug)]
+pub struct Served {
     /// The use-cases of `/cluster`.
     pub clusters: Clusters,
     /// The use-cases of `/charts`, `/archives` and `/operations`.

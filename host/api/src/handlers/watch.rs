@@ -82,11 +82,7 @@ pub(crate) async fn list_or_watch(
         source,
         is_fresh,
     };
-    let list = gateway.clusters.list(&caller, &query).await?;
-    let version = list
-        .pointer("/metadata/resourceVersion")
-        .and_then(Value::as_str);
-    let version = version.and_then(|v| v.parse().ok()).unwrap_or(at);
+    let (list, version) = gateway.clusters.list(&caller, &query).await?;
     Ok(tagged(reply_json(StatusCode::OK, &list)?, version))
 }
 

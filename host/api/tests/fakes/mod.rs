@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
-use optikon_api::{Check, Gateway, Metrics, ReadyChecks, Version};
+use optikon_api::{Check, Gateway, Metrics, ReadyChecks, Served, Version};
 use optikon_core::{
     Error, Result,
     flows::{
@@ -302,7 +302,7 @@ pub async fn gateway() -> (Gateway, watch::Sender<bool>) {
         .await
         .unwrap();
     let (keep, shutdown) = watch::channel(false);
-    let gateway = Gateway {
+    let gateway = Gateway::from(Served {
         clusters,
         charts,
         swaps,
@@ -322,6 +322,6 @@ pub async fn gateway() -> (Gateway, watch::Sender<bool>) {
         certificates: Arc::default(),
         shutdown,
         trace_parent: |_, _| {},
-    };
+    });
     (gateway, keep)
 }

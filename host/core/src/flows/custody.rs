@@ -114,13 +114,15 @@ impl Custody {
     /// A fault before anything is sent: `BadConfig`, `CredentialUnbound`, `CredentialUnreadable`.
     pub async fn member(&self, cluster: &Cluster, uid: &Uid) -> Result<Member, Fault> {
         let bad = |error: Error| Fault::new(FaultReason::BadConfig, error.to_string());
+        // Held, so that it is parsed once for all that is read of it.
+        let object = cluster.object();
         let endpoints = cluster.endpoints().map_err(bad)?;
         if endpoints.is_empty() {
             let message = "the cluster has no server address; set spec.kubernetesApiEndpoints.serverEndpoints";
             return Err(Fault::new(FaultReason::BadConfig, message));
         }
         let mut ca = cluster.ca().map_err(bad)?;
-        let credential = match input::reference_of(cluster.object()) {
+        let credential = match input::reference_of(&object) {
             Some(id) => Some(self.open(id, cluster, uid).await?),
             None => match secrets::reference(cluster)? {
                 None => None,
@@ -141,9 +143,9 @@ impl Custody {
             uid: uid.clone(),
             endpoints,
             ca,
-            tls_server_name: cluster.annotation(TLS_SERVER_NAME).map(str::to_owned),
-            proxy_url: cluster.annotation(PROXY_URL).map(str::to_owned),
-            direct: cluster.annotation(DIRECT).map(str::to_owned),
+            tls_server_name: cluster.annotation(TLS_SERVER_NAME),
+            proxy_url: cluster.annotation(PROXY_URL),
+            direct: cluster.annotation(DIRECT),
             credential,
         })
     }
@@ -227,7 +229,8 @@ impl Custody {
 
 /// The object as its registry knows it; none where that gives no uids.
 pub(super) fn owner_of(cluster: &Cluster) -> Option<Owner> {
-    let namespace = cluster.object().get("metadata")?.get("namespace");
+    let object = cluster.object();
+    let namespace = object.get("metadata")?.get("namespace");
     Some(Owner {
         name: cluster.name().to_string(),
         uid: cluster.uid()?.as_str().to_owned(),
@@ -244,8 +247,8 @@ fn bound_of(cluster: &Cluster, uid: Option<Uid>) -> Result<Bound> {
         uid,
         endpoints,
         ca_digest,
-        tls_server_name: cluster.annotation(TLS_SERVER_NAME).map(str::to_owned),
-        proxy_url: cluster.annotation(PROXY_URL).map(str::to_owned),
+        tls_server_name: cluster.annotation(TLS_SERVER_NAME),
+        proxy_url: cluster.annotation(PROXY_URL),
     })
 }
 
@@ -294,7 +297,7 @@ mod tests {
         let uid: Uid = "u1".parse().unwrap();
         let token = Credential::Token(Secret::new("s3cret".into()));
         let id = custody
-            .take(token.clone(), cluster("a:1", None).object(), None)
+            .take(token.clone(), &cluster("a:1", None).object(), None)
             .await
             .unwrap();
         custody.settle(&id, &uid).await.unwrap();

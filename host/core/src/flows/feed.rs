@@ -226,7 +226,7 @@ impl Clusters {
         let (entries, _) = self.mirror.all();
         let mut referenced: HashSet<String> = entries
             .iter()
-            .filter_map(|e| input::reference_of(e.cluster.object()).map(str::to_owned))
+            .filter_map(|e| input::reference_of(&e.cluster.object()).map(str::to_owned))
             .collect();
         // An earlier registry may serve again, and its clusters need theirs.
         let kept = self
@@ -335,7 +335,7 @@ impl Clusters {
 fn saved(name: &ClusterName, entry: Option<&Entry>) -> (Table, String, Option<Vec<u8>>) {
     let bytes = entry.and_then(|e| {
         serde_json::to_vec(&Saved {
-            object: e.cluster.object().clone(),
+            object: e.cluster.clone().into_object(),
             uid: e.uid.clone(),
             revision: e.revision.clone(),
             object_version: e.object_version,

@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::words::{Condition, Depth, Observation, Verdict};
+use crate::words::{Condition, Depth, Observation, Status, Verdict};
 
 /// Ready turns false after so many misses in a row …
 const MISSES_TO_FAIL: u32 = 3;
@@ -66,7 +66,7 @@ pub struct Health {
     /// Unix milliseconds per part of `status`.
     pub parts_ms: Parts,
     /// `status` as last seen, with counts and at most 50 unhealthy items a part.
-    pub status: Map<String, Value>,
+    pub status: Status,
     /// Uid of the member's `kube-system`: the same one twice is one cluster registered twice.
     pub identity: Option<String>,
     /// Unix milliseconds of the last write-back of conditions.
@@ -99,8 +99,8 @@ impl Health {
         if seen.shows_something() {
             self.reached_ms = now_ms;
             self.keep(seen, depth, now_ms);
-        } else if let Some(probe) = seen.status.get("probe") {
-            self.status.insert("probe".into(), probe.clone());
+        } else {
+            self.status.take("probe", &seen.status);
         }
         if seen.verdict == Verdict::Ready {
             self.misses = 0;
@@ -137,8 +137,7 @@ impl Health {
             let message = if reached { "" } else { seen.message.as_str() };
             self.set("Reachable", reached.into(), reason, message, now_ms);
         }
-        if is_reached && let Some(stale) = seen.status.get("staleGroups").and_then(Value::as_array)
-        {
+        if is_reached && let Some(Value::Array(stale)) = seen.status.get("staleGroups") {
             let names: Vec<&str> = stale.iter().filter_map(Value::as_str).take(20).collect();
             let reason = if names.is_empty() {
                 "Complete"
@@ -156,35 +155,40 @@ impl Health {
     }
 
     fn keep(&mut self, seen: &Observation, depth: Depth, now_ms: u64) {
-        if let Some(identity) = seen.status.get("identity").and_then(Value::as_str) {
-            self.identity = Some(identity.to_owned());
+        if let Some(Value::String(identity)) = seen.status.get("identity") {
+            self.identity = Some(identity);
         }
         self.parts_ms.reach = now_ms;
         let (no_nodes, no_workloads) = (seen.is_silent_on("nodes"), seen.is_silent_on("workloads"));
-        if depth >= Depth::Nodes && seen.status.contains_key("nodes") && !no_nodes {
+        if depth >= Depth::Nodes && seen.status.contains("nodes") && !no_nodes {
             self.parts_ms.nodes = now_ms;
         }
-        if depth >= Depth::Workloads && seen.status.contains_key("workloads") && !no_workloads {
+        if depth >= Depth::Workloads && seen.status.contains("workloads") && !no_workloads {
             self.parts_ms.workloads = now_ms;
         }
-        for (key, value) in &seen.status {
-            let kept = match key.as_str() {
+        for part in seen.status.names() {
+            let value = || seen.status.get(part).unwrap_or_default();
+            let kept = match part {
                 "nodes" | "nodeCounts" if no_nodes => continue,
                 "workloads" | "workloadCounts" if no_workloads => continue,
-                "nodes" => worst(value, |n| {
+                part if self.status.is_same_part(part, &seen.status) => continue,
+                "nodes" => worst(&value(), |n| {
                     n.get("ready")
                         .and_then(Value::as_str)
                         .is_some_and(|r| r == "True")
                         || n.get("ready").and_then(Value::as_bool) == Some(true)
                 }),
-                "workloads" => worst(value, |w| {
+                "workloads" => worst(&value(), |w| {
                     let number = |k| w.get(k).and_then(Value::as_i64).unwrap_or_default();
                     number("ready") >= number("desired")
                 }),
                 "identity" => continue,
-                _ => value.clone(),
+                _ => {
+                    self.status.take(part, &seen.status);
+                    continue;
+                }
             };
-            self.status.insert(key.clone(), kept);
+            self.status.put(part, &kept);
         }
     }
 
@@ -272,21 +276,12 @@ impl Health {
 
     /// Whether anything that people act on differs: times alone do not count.
     pub fn differs(&self, other: &Self) -> bool {
-        // Not the messages: they carry counts and times, and would make an event of every look.
-        let strip = |h: &Self| -> Vec<(String, String, String)> {
-            let of = |c: &Condition| (c.kind.clone(), c.status.clone(), c.reason.clone());
-            h.conditions.iter().map(of).collect()
-        };
-        let content = |h: &Self| {
-            let mut status = h.status.clone();
-            for volatile in ["probe", "clockSkewMs", "parts"] {
-                status.remove(volatile);
-            }
-            status
-        };
+        // Not the messages, which would make an event of every look.
+        let strip = |h: &Self| -> Vec<_> { h.conditions.iter().map(Condition::state).collect() };
+        const VOLATILE: &[&str] = &["probe", "clockSkewMs", "parts"];
         strip(self) != strip(other)
             || self.last_error.as_ref().map(|e| &e.0) != other.last_error.as_ref().map(|e| &e.0)
-            || content(self) != content(other)
+            || !self.status.is_same_but(&other.status, VOLATILE)
     }
 }
 
@@ -355,7 +350,7 @@ mod tests {
             verdict,
             reason: reason.into(),
             message: "m".into(),
-            status: Map::new(),
+            status: Status::default(),
         }
     }
 
@@ -447,24 +442,22 @@ mod tests {
     fn a_refused_credential_leaves_what_was_seen() {
         let mut health = Health::default();
         let mut well = seen(Verdict::Ready);
-        well.status
-            .insert("workloads".into(), json!([{"name": "web"}]));
+        well.status.put("workloads", &json!([{"name": "web"}]));
         health.observe(&well, Depth::Workloads, 1_000, true);
         let mut refused = seen(Verdict::NotReady);
-        refused
-            .status
-            .insert("probe".into(), json!({"phasesMs": {}}));
+        refused.status.put("probe", &json!({"phasesMs": {}}));
         health.observe(&refused, Depth::Workloads, 2_000, false);
         assert_eq!(ready(&health), "False");
         assert_eq!(health.condition("Reachable").unwrap().status, "True");
         assert_eq!(health.reached_ms, 1_000);
-        assert_eq!(health.status["workloads"], json!([{"name": "web"}]));
+        let known = health.status.get("workloads");
+        assert_eq!(known, Some(json!([{"name": "web"}])));
     }
 
     #[test]
     fn a_part_that_failed_leaves_what_was_known_of_it() {
         let mut look = seen(Verdict::Ready);
-        let status = |json: Value| json.as_object().cloned().unwrap_or_default();
+        let status = |json: Value| Status::from(json.as_object().cloned().unwrap_or_default());
         look.status = status(serde_json::json!({
             "workloads": [{"name": "well", "desired": 1, "ready": 1}, {"name": "sick", "desired": 1, "ready": 0}],
         }));
@@ -474,7 +467,8 @@ mod tests {
             serde_json::json!({"workloads": [], "parts": {"workloads": {"reason": "Unauthorized"}}}),
         );
         health.observe(&look, Depth::Workloads, 2_000, true);
-        let kept = health.status["workloads"].as_array().unwrap();
+        let kept = health.status.get("workloads").unwrap();
+        let kept = kept.as_array().unwrap();
         let names: Vec<_> = kept.iter().map(|w| w["name"].as_str().unwrap()).collect();
         assert_eq!(names, ["sick", "well"]);
         assert_eq!(health.parts_ms.workloads, 1_000);

@@ -10,7 +10,6 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use serde_json::Map;
 use tokio::{sync::Semaphore, time::Instant};
 use tracing::Instrument;
 
@@ -22,7 +21,7 @@ use super::{
 use crate::{
     error::{Error, FailureKind},
     ports::{Call, Outbound, Prober, World},
-    words::{Depth, Durations, Fault, Observation, Rules, Uid, Verdict},
+    words::{Cluster, Depth, Durations, Fault, Observation, Rules, Status, Uid, Verdict},
 };
 
 /// Host requests of the background at once; members whose last look failed take at most half.
@@ -169,7 +168,8 @@ impl Looks {
         };
         // Waiting for a place is not looking.
         let begun = Instant::now();
-        let seen = self.ask(entry, depth, deadline, wanted).await;
+        // Boxed: thousands wait for a place after a start, and only who has one needs the room.
+        let seen = Box::pin(self.ask(entry, depth, deadline, wanted)).await;
         let mut took = self.took.lock().unwrap_or_else(PoisonError::into_inner);
         took.entry((depth, seen.verdict))
             .or_default()
@@ -238,14 +238,20 @@ impl Looks {
 
 /// Whether two states of a cluster are reached in the same way.
 pub(super) fn is_same_connection(a: &Entry, b: &Entry) -> bool {
-    let of = |e: &Entry| {
-        let spec = e.cluster.object().get("spec").cloned();
-        let annotations = e.cluster.annotations();
-        let extra = [super::input::TLS_SERVER_NAME, super::input::PROXY_URL]
-            .map(|key| annotations.get(key).cloned());
-        (spec, extra)
+    a.uid == b.uid && (a.object_version == b.object_version || is_same_way(&a.cluster, &b.cluster))
+}
+
+/// Whether two objects of one cluster say the same about the way to it.
+pub(super) fn is_same_way(a: &Cluster, b: &Cluster) -> bool {
+    let of = |cluster: &Cluster| {
+        let object = cluster.object();
+        let extra = [super::input::TLS_SERVER_NAME, super::input::PROXY_URL];
+        (
+            object.get("spec").cloned(),
+            extra.map(|key| cluster.annotation(key)),
+        )
     };
-    a.uid == b.uid && (a.object_version == b.object_version || of(a) == of(b))
+    a == b || of(a) == of(b)
 }
 
 fn silent(reason: &str, message: &str) -> Observation {
@@ -253,7 +259,7 @@ fn silent(reason: &str, message: &str) -> Observation {
         verdict: Verdict::Unreachable,
         reason: reason.into(),
         message: one_line(message),
-        status: Map::new(),
+        status: Status::default(),
     }
 }
 

@@ -16,12 +16,12 @@ use tokio::{
 use super::{
     clusters::Clusters,
     health::{Health, Periods, WRITE_BACK_EVERY},
-    looks::{Wanted, is_same_connection},
+    looks::{Wanted, is_same_connection, is_same_way},
     mirror::{Entry, Synced},
 };
 use crate::{
     ports::{Call, Table},
-    words::{ClusterName, Depth, Uid},
+    words::{Cluster, ClusterName, Condition, Depth, Uid},
 };
 
 /// Looks of the background give up after this long, by what they ask for.
@@ -37,6 +37,9 @@ const WRITES: usize = 16;
 const EXPIRING_MS: u64 = 7 * 24 * 3600 * 1000;
 /// What is known of a member is written to the store at least this often while it changes.
 const SAVE_EVERY_MS: u64 = 60 * 1000;
+
+/// Kind, status and reason of each condition that was written back.
+type States = Vec<[String; 3]>;
 
 struct Watched {
     handle: AbortHandle,
@@ -256,7 +259,8 @@ fn doubles(entries: &[Arc<Entry>]) -> HashMap<Uid, ClusterName> {
         }
     }
     let age = |e: &Entry| {
-        let metadata = e.cluster.object().get("metadata");
+        let object = e.cluster.object();
+        let metadata = object.get("metadata");
         let created = metadata
             .and_then(|m| m.get("creationTimestamp"))
             .and_then(Value::as_str);
@@ -291,8 +295,9 @@ struct Member {
 impl Member {
     async fn follow(self, first: Duration) {
         let mut wait = first;
-        let mut last: Option<Arc<Entry>> = None;
-        let mut written: Option<(u64, Health)> = None;
+        // Not the entries: what was known then would stay in memory.
+        let mut last: Option<Cluster> = None;
+        let mut written: Option<(u64, States)> = None;
         loop {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -302,7 +307,7 @@ impl Member {
             let now = self.clusters.world.now_ms();
             let is_moved = last
                 .as_ref()
-                .is_some_and(|l| !is_same_connection(l, &entry));
+                .is_some_and(|last| !is_same_way(last, &entry.cluster));
             let depth = entry.health.due(&self.periods, now);
             let deadline = if depth == Depth::Reach {
                 REACH_DEADLINE
@@ -319,7 +324,8 @@ impl Member {
                 .looks
                 .look(&entry, depth, deadline, wanted)
                 .await;
-            last = Some(entry);
+            last = Some(entry.cluster.clone());
+            drop(entry);
             let Some(entry) = self.entry() else { return };
             self.write_back(&entry, &mut written).await;
             let period = entry.health.period(&self.periods);
@@ -335,17 +341,12 @@ impl Member {
     }
 
     /// Writes conditions into a registry that keeps them: when they change, else every 5 minutes.
-    async fn write_back(&self, entry: &Entry, written: &mut Option<(u64, Health)>) {
+    async fn write_back(&self, entry: &Entry, written: &mut Option<(u64, States)>) {
         let now = self.clusters.world.now_ms();
         let health = entry.health.as_ref();
-        let of = |h: &Health| {
-            let states = h.conditions.iter();
-            states
-                .map(|c| (c.kind.clone(), c.status.clone(), c.reason.clone()))
-                .collect::<Vec<_>>()
-        };
+        let states: States = health.conditions.iter().map(Condition::state).collect();
         let is_due = written.as_ref().is_none_or(|(at, last)| {
-            of(last) != of(health) || now.saturating_sub(*at) >= WRITE_BACK_EVERY.as_millis() as u64
+            *last != states || now.saturating_sub(*at) >= WRITE_BACK_EVERY.as_millis() as u64
         });
         if !is_due || health.conditions.is_empty() {
             return;
@@ -382,7 +383,7 @@ impl Member {
             .set_status(call, &self.name, &uid, &conditions)
             .await
         {
-            Ok(_) => *written = Some((now, health.clone())),
+            Ok(_) => *written = Some((now, states)),
             Err(error) => {
                 tracing::debug!(cluster = %self.name, %error, "conditions could not be written back");
             }

@@ -97,7 +97,8 @@ impl Clusters {
         let Some(annotation) = entry.cluster.annotation(ACCOUNT) else {
             return Ok(false);
         };
-        let Some(id) = input::reference_of(entry.cluster.object()) else {
+        let object = entry.cluster.object();
+        let Some(id) = input::reference_of(&object) else {
             return Ok(false);
         };
         let away = |fault: crate::words::Fault| Error::unavailable(fault.message);
@@ -110,7 +111,7 @@ impl Clusters {
             return Ok(false);
         };
         let now_s = self.world.now_ms() / 1_000;
-        let Some(request) = due(annotation, token.expose(), now_s) else {
+        let Some(request) = due(&annotation, token.expose(), now_s) else {
             return Ok(false);
         };
         let connection = self.outbound.connect(&member, Rules::Host, false);

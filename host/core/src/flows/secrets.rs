@@ -70,7 +70,8 @@ fn unreadable(message: String) -> Fault {
 /// # Errors
 /// A reference of another kind.
 pub(super) fn reference(cluster: &Cluster) -> Result<Option<Reference>, Fault> {
-    let spec = cluster.object().get("spec");
+    let object = cluster.object();
+    let spec = object.get("spec");
     let controller = spec
         .and_then(|s| s.get("authInfo"))
         .and_then(|a| a.get("controller"));
@@ -120,7 +121,8 @@ impl SecretReader {
         uid: &Uid,
         bound: Bound,
     ) -> Result<Found, Fault> {
-        let own = cluster.object().get("metadata");
+        let object = cluster.object();
+        let own = object.get("metadata");
         let own = own.and_then(|m| m.get("namespace")).and_then(Value::as_str);
         let namespace = reference.namespace.as_deref().or(own).ok_or_else(|| {
             unreadable("spec.authInfo.controller names a Secret without a namespace: set it".into())

@@ -1,15 +1,17 @@
 //! A cluster as people see it: the registry's object, and a `status` made of what was seen.
 
-use std::sync::Arc;
-
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
     health::{Health, rfc3339},
     input,
     mirror::Entry,
 };
-use crate::words::{Cluster, GROUP_VERSION, KIND, Observation};
+use crate::{
+    error::{Error, Result},
+    words::{GROUP_VERSION, KIND, Observation},
+};
 
 /// How much of `status` is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +27,11 @@ pub enum Detail {
 /// The object for people: masked, with our own `resourceVersion`, and a status from the mirror.
 pub fn object(entry: &Entry, detail: Detail) -> Map<String, Value> {
     let mut object = shell(entry);
-    if detail == Detail::None {
-        object.remove("status");
-        return object;
+    let registrys = object.remove("status");
+    if detail != Detail::None {
+        let status = remembered(entry, detail, registrys.as_ref());
+        object.insert("status".into(), Value::Object(status));
     }
-    object.insert("status".into(), Value::Object(remembered(entry, detail)));
     object
 }
 
@@ -37,19 +39,20 @@ pub fn object(entry: &Entry, detail: Detail) -> Map<String, Value> {
 /// reason and, under `lastKnown`, what was seen last; so is one that no longer shows its nodes or workloads.
 pub fn live(entry: &Entry, seen: &Observation, now_ms: u64) -> Map<String, Value> {
     let mut object = shell(entry);
+    let registrys = object.remove("status");
     let mut status = Map::new();
-    status.insert("conditions".into(), conditions(entry));
+    status.insert("conditions".into(), conditions(entry, registrys.as_ref()));
     if seen.shows_something() {
-        for (key, value) in &seen.status {
-            if !matches!(key.as_str(), "identity" | "conditions") {
-                status.insert(key.clone(), value.clone());
+        for (part, value) in seen.status.parts() {
+            if !matches!(part, "identity" | "conditions") {
+                status.insert(part.into(), value);
             }
         }
         status.insert(
             "observedAt".into(),
             observed_at(&entry.health, Some(now_ms)),
         );
-        let is_kept = |part| seen.is_silent_on(part) && entry.health.status.contains_key(part);
+        let is_kept = |part| seen.is_silent_on(part) && entry.health.status.contains(part);
         if is_kept("nodes") || is_kept("workloads") {
             status.insert(
                 "lastKnown".into(),
@@ -58,7 +61,7 @@ pub fn live(entry: &Entry, seen: &Observation, now_ms: u64) -> Map<String, Value
         }
     } else {
         if let Some(probe) = seen.status.get("probe") {
-            status.insert("probe".into(), probe.clone());
+            status.insert("probe".into(), probe);
         }
         status.insert(
             "lastKnown".into(),
@@ -75,22 +78,21 @@ pub fn live(entry: &Entry, seen: &Observation, now_ms: u64) -> Map<String, Value
 
 /// What a patch is applied to: as written, never shown to anybody.
 pub(super) fn unmasked(entry: &Entry) -> Value {
-    let mut object = shell_of(entry, entry.cluster.clone());
+    let mut object = shell_of(entry, entry.cluster.clone().into_object());
     object.remove("status");
     Value::Object(object)
 }
 
 fn shell(entry: &Entry) -> Map<String, Value> {
-    let mut cluster = entry.cluster.clone();
-    input::mask(&mut cluster);
-    shell_of(entry, cluster)
+    let mut own = entry.cluster.clone().into_object();
+    input::mask(&mut own);
+    shell_of(entry, own)
 }
 
-fn shell_of(entry: &Entry, cluster: Cluster) -> Map<String, Value> {
+fn shell_of(entry: &Entry, mut own: Map<String, Value>) -> Map<String, Value> {
     let mut object = Map::new();
     object.insert("apiVersion".into(), GROUP_VERSION.into());
     object.insert("kind".into(), KIND.into());
-    let mut own = cluster.into_object();
     own.remove("apiVersion");
     own.remove("kind");
     object.append(&mut own);
@@ -102,19 +104,15 @@ fn shell_of(entry: &Entry, cluster: Cluster) -> Map<String, Value> {
     object
 }
 
-/// Our conditions, and those that others wrote into the registry.
-fn conditions(entry: &Entry) -> Value {
+/// Our conditions, and those that others wrote into the registry's status.
+fn conditions(entry: &Entry, registrys: Option<&Value>) -> Value {
     let mut all: Vec<Value> = entry
         .health
         .conditions
         .iter()
         .filter_map(|c| serde_json::to_value(c).ok())
         .collect();
-    let foreign = entry
-        .cluster
-        .object()
-        .get("status")
-        .and_then(|s| s.get("conditions"));
+    let foreign = registrys.and_then(|status| status.get("conditions"));
     for condition in foreign.and_then(Value::as_array).into_iter().flatten() {
         let kind = condition
             .get("type")
@@ -152,10 +150,13 @@ fn observed_at(health: &Health, whole_ms: Option<u64>) -> Value {
 
 fn last_known(health: &Health, detail: Detail) -> Map<String, Value> {
     let mut out = Map::new();
-    for (key, value) in &health.status {
-        let is_list = matches!(key.as_str(), "nodes" | "workloads");
-        if key != "probe" && !(is_list && detail == Detail::Row) {
-            out.insert(key.clone(), value.clone());
+    for part in health.status.names() {
+        let is_list = matches!(part, "nodes" | "workloads");
+        if part != "probe"
+            && !(is_list && detail == Detail::Row)
+            && let Some(value) = health.status.get(part)
+        {
+            out.insert(part.into(), value);
         }
     }
     if out.contains_key("nodes") || out.contains_key("workloads") {
@@ -178,12 +179,12 @@ fn last_known(health: &Health, detail: Detail) -> Map<String, Value> {
 
 /// The status from memory. When the last look reached the member, what was seen stands at the top;
 /// otherwise it stands under `lastKnown`, so that nobody takes it for the present.
-fn remembered(entry: &Entry, detail: Detail) -> Map<String, Value> {
+fn remembered(entry: &Entry, detail: Detail, registrys: Option<&Value>) -> Map<String, Value> {
     let health = &entry.health;
     let mut status = Map::new();
-    status.insert("conditions".into(), conditions(entry));
+    status.insert("conditions".into(), conditions(entry, registrys));
     if let Some(probe) = health.status.get("probe") {
-        status.insert("probe".into(), probe.clone());
+        status.insert("probe".into(), probe);
     }
     if let Some((reason, message)) = &health.last_error {
         status.insert("reason".into(), reason.clone().into());
@@ -205,7 +206,7 @@ pub fn part(entry: &Entry, seen: &Observation, key: &str, now_ms: u64) -> Value 
     let is_answer = seen.is_answered();
     let fresh = seen.status.get(key).filter(|_| is_answer);
     let (items, observed_ms) = match fresh {
-        Some(items) => (items.clone(), now_ms),
+        Some(items) => (items, now_ms),
         None => {
             let parts = entry.health.parts_ms;
             let at = if key == "nodes" {
@@ -213,15 +214,8 @@ pub fn part(entry: &Entry, seen: &Observation, key: &str, now_ms: u64) -> Value 
             } else {
                 parts.workloads
             };
-            (
-                entry
-                    .health
-                    .status
-                    .get(key)
-                    .cloned()
-                    .unwrap_or_else(|| json!([])),
-                at,
-            )
+            let known = entry.health.status.get(key);
+            (known.unwrap_or_else(|| json!([])), at)
         }
     };
     let mut out = Map::new();
@@ -235,9 +229,9 @@ pub fn part(entry: &Entry, seen: &Observation, key: &str, now_ms: u64) -> Value 
             Value::Null
         },
     );
-    let problem = seen
-        .status
-        .get("parts")
+    let parts = seen.status.get("parts");
+    let problem = parts
+        .as_ref()
         .and_then(|p| p.get(key))
         .filter(|p| !p.is_null());
     if let Some(problem) = problem.filter(|_| is_answer) {
@@ -258,34 +252,50 @@ pub fn part(entry: &Entry, seen: &Observation, key: &str, now_ms: u64) -> Value 
     Value::Object(out)
 }
 
-/// The list object around rows.
-pub fn list(
-    items: &[Arc<Entry>],
-    detail: Detail,
-    version: u64,
-    next: Option<&str>,
-    remaining: usize,
-) -> Value {
-    let rows = items
-        .iter()
-        .map(|e| Value::Object(object(e, detail)))
-        .collect();
-    wrap(rows, version, next, remaining)
+/// A list object whose rows are JSON already: thousands of trees at once would be ten times its size.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct List {
+    api_version: &'static str,
+    items: Vec<Box<RawValue>>,
+    kind: String,
+    metadata: ListMetadata,
 }
 
-/// The list object around finished rows.
-pub fn wrap(rows: Vec<Value>, version: u64, next: Option<&str>, remaining: usize) -> Value {
-    let mut metadata = Map::new();
-    metadata.insert("resourceVersion".into(), version.to_string().into());
-    if let Some(next) = next {
-        metadata.insert("continue".into(), next.into());
-        metadata.insert("remainingItemCount".into(), remaining.into());
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListMetadata {
+    #[serde(rename = "continue", skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remaining_item_count: Option<usize>,
+    resource_version: String,
+}
+
+/// One row of a list.
+///
+/// # Errors
+/// Not for what can be in an object.
+pub fn row(entry: &Entry, detail: Detail) -> Result<Box<RawValue>> {
+    let row = serde_json::value::to_raw_value(&object(entry, detail));
+    row.map_err(|error| Error::Internal(format!("cluster \"{}\": {error}", entry.cluster.name())))
+}
+
+/// The list object around rows, of this version of the mirror.
+pub fn list(
+    items: Vec<Box<RawValue>>,
+    version: u64,
+    next: Option<String>,
+    remaining: usize,
+) -> List {
+    List {
+        api_version: GROUP_VERSION,
+        items,
+        kind: format!("{KIND}List"),
+        metadata: ListMetadata {
+            remaining_item_count: next.is_some().then_some(remaining),
+            next,
+            resource_version: version.to_string(),
+        },
     }
-    // Not `json!`, which would copy the rows.
-    Value::Object(Map::from_iter([
-        ("apiVersion".to_owned(), GROUP_VERSION.into()),
-        ("kind".to_owned(), format!("{KIND}List").into()),
-        ("metadata".to_owned(), Value::Object(metadata)),
-        ("items".to_owned(), Value::Array(rows)),
-    ]))
 }

@@ -1,6 +1,10 @@
 //! A registered cluster: the Kubernetes-shaped object and what the host reads from it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
@@ -46,12 +50,44 @@ pub struct Condition {
     pub last_transition_time: Option<String>,
 }
 
-/// A cluster object: the whole JSON, unknown fields included, with a checked name.
-#[derive(Debug, Clone, PartialEq)]
+impl Condition {
+    /// Kind, status and reason: not the message, which carries counts and times.
+    pub fn state(&self) -> [String; 3] {
+        [self.kind.clone(), self.status.clone(), self.reason.clone()]
+    }
+}
+
+/// A cluster object: the whole JSON, unknown fields included, with a checked name. Shared and never changed.
+///
+/// It is kept as text: thousands of them lie in memory, and a tree takes five times as much.
+#[derive(Clone)]
 pub struct Cluster {
     name: ClusterName,
-    /// Shared: the mirror keeps thousands of states in which only the status differs.
-    object: Arc<Map<String, Value>>,
+    kept: Arc<Kept>,
+}
+
+struct Kept {
+    text: Box<str>,
+    /// What lists select by, so that none of them parses every object.
+    labels: BTreeMap<String, String>,
+    /// The tree, while somebody holds it.
+    tree: Mutex<Weak<Map<String, Value>>>,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("name", &self.name)
+            .field("object", &self.kept.text)
+            .finish()
+    }
+}
+
+impl PartialEq for Cluster {
+    fn eq(&self, other: &Self) -> bool {
+        // Keys are sorted, so the same object is the same text.
+        Arc::ptr_eq(&self.kept, &other.kept) || self.kept.text == other.kept.text
+    }
 }
 
 impl Cluster {
@@ -60,14 +96,9 @@ impl Cluster {
     /// # Errors
     /// [`Error::Malformed`] when it is no JSON object or `metadata.name` is no DNS-1123 subdomain.
     pub fn from_json(json: &str) -> Result<Self> {
-        let value: Value = serde_json::from_str(json)
-            .map_err(|e| Error::Malformed(format!("cluster object is not JSON: {e}")))?;
-        match value {
-            Value::Object(object) => Self::from_object(object),
-            _ => Err(Error::Malformed(
-                "cluster object is not a JSON object".into(),
-            )),
-        }
+        let object: Map<String, Value> = serde_json::from_str(json)
+            .map_err(|e| Error::Malformed(format!("cluster object is no JSON object: {e}")))?;
+        Self::from_object(object)
     }
 
     /// Takes a parsed object.
@@ -75,16 +106,22 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::from_json`].
     pub fn from_object(object: Map<String, Value>) -> Result<Self> {
-        let name = object
-            .get("metadata")
+        let metadata = object.get("metadata");
+        let name = metadata
             .and_then(|m| m.get("name"))
             .and_then(Value::as_str)
             .unwrap_or_default()
             .parse()
             .map_err(|e| Error::Malformed(format!("metadata.name: {e}")))?;
+        let labels = texts(metadata, "labels");
+        let kept = Kept {
+            text: Value::Object(object).to_string().into(),
+            labels,
+            tree: Mutex::default(),
+        };
         Ok(Self {
             name,
-            object: Arc::new(object),
+            kept: Arc::new(kept),
         })
     }
 
@@ -93,66 +130,62 @@ impl Cluster {
         &self.name
     }
 
-    /// The whole object.
-    pub fn object(&self) -> &Map<String, Value> {
-        &self.object
+    /// The whole object. Parsed, unless somebody holds it already: hold it while several things are read.
+    pub fn object(&self) -> Arc<Map<String, Value>> {
+        let mut tree = self
+            .kept
+            .tree
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        tree.upgrade().unwrap_or_else(|| {
+            // Only what was an object became this text.
+            let parsed = serde_json::from_str(&self.kept.text).unwrap_or_default();
+            let parsed = Arc::new(parsed);
+            *tree = Arc::downgrade(&parsed);
+            parsed
+        })
     }
 
-    /// The whole object, to be changed; the name must stay.
-    pub fn object_mut(&mut self) -> &mut Map<String, Value> {
-        Arc::make_mut(&mut self.object)
-    }
-
-    /// The whole object as a value.
+    /// The whole object, to be changed.
     pub fn into_object(self) -> Map<String, Value> {
-        Arc::unwrap_or_clone(self.object)
+        Arc::unwrap_or_clone(self.object())
     }
 
     /// One line of JSON.
     pub fn to_json(&self) -> String {
-        Value::Object(self.object.as_ref().clone()).to_string()
+        self.kept.text.clone().into()
     }
 
-    fn metadata(&self, key: &str) -> Option<&Value> {
-        self.object.get("metadata")?.get(key)
+    fn metadata(&self, key: &str) -> Option<String> {
+        let object = self.object();
+        Some(object.get("metadata")?.get(key)?.as_str()?.to_owned())
     }
 
     /// `metadata.uid`.
     pub fn uid(&self) -> Option<Uid> {
-        self.metadata("uid")?.as_str()?.parse().ok()
+        self.metadata("uid")?.parse().ok()
     }
 
     /// `metadata.resourceVersion`, as whoever made the object wrote it.
-    pub fn resource_version(&self) -> Option<&str> {
-        self.metadata("resourceVersion")?.as_str()
+    pub fn resource_version(&self) -> Option<String> {
+        self.metadata("resourceVersion")
     }
 
     /// `metadata.labels`; values that are no text are left out.
-    pub fn labels(&self) -> BTreeMap<String, String> {
-        self.texts("labels")
+    pub fn labels(&self) -> &BTreeMap<String, String> {
+        &self.kept.labels
     }
 
     /// `metadata.annotations`; values that are no text are left out.
     pub fn annotations(&self) -> BTreeMap<String, String> {
-        self.texts("annotations")
-    }
-
-    fn texts(&self, key: &str) -> BTreeMap<String, String> {
-        let Some(Value::Object(map)) = self.metadata(key) else {
-            return BTreeMap::new();
-        };
-        map.iter()
-            .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
-            .collect()
+        texts(self.object().get("metadata"), "annotations")
     }
 
     /// One annotation.
-    pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.metadata("annotations")?.get(key)?.as_str()
-    }
-
-    fn api_endpoints(&self) -> Option<&Value> {
-        self.object.get("spec")?.get("kubernetesApiEndpoints")
+    pub fn annotation(&self, key: &str) -> Option<String> {
+        let object = self.object();
+        let annotations = object.get("metadata")?.get("annotations")?;
+        Some(annotations.get(key)?.as_str()?.to_owned())
     }
 
     /// Every usable server address, normalised to `https://…`, in the order of the object.
@@ -160,8 +193,9 @@ impl Cluster {
     /// # Errors
     /// [`Error::Invalid`] naming the first address that is none.
     pub fn endpoints(&self) -> Result<Vec<Endpoint>> {
-        let Some(Value::Array(items)) = self.api_endpoints().and_then(|e| e.get("serverEndpoints"))
-        else {
+        let object = self.object();
+        let endpoints = api_endpoints(&object).and_then(|e| e.get("serverEndpoints"));
+        let Some(Value::Array(items)) = endpoints else {
             return Ok(Vec::new());
         };
         items
@@ -193,8 +227,8 @@ impl Cluster {
     /// # Errors
     /// [`Error::Invalid`] when `caBundle` is not base64 of text.
     pub fn ca(&self) -> Result<Option<String>> {
-        let text = self
-            .api_endpoints()
+        let object = self.object();
+        let text = api_endpoints(&object)
             .and_then(|e| e.get("caBundle"))
             .and_then(Value::as_str);
         let Some(text) = text.filter(|t| !t.is_empty()) else {
@@ -208,6 +242,19 @@ impl Cluster {
             .map(Some)
             .map_err(|_| Error::invalid(field, "must be base64 of a PEM bundle"))
     }
+}
+
+fn api_endpoints(object: &Map<String, Value>) -> Option<&Value> {
+    object.get("spec")?.get("kubernetesApiEndpoints")
+}
+
+fn texts(metadata: Option<&Value>, key: &str) -> BTreeMap<String, String> {
+    let Some(Value::Object(map)) = metadata.and_then(|m| m.get(key)) else {
+        return BTreeMap::new();
+    };
+    map.iter()
+        .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
+        .collect()
 }
 
 #[cfg(test)]
@@ -233,5 +280,15 @@ mod tests {
         assert_eq!(cluster.ca().unwrap().as_deref(), Some("hello"));
         let back: Value = serde_json::from_str(&cluster.to_json()).unwrap();
         assert_eq!(back, serde_json::from_str::<Value>(json).unwrap());
+        assert_eq!(cluster, Cluster::from_json(&back.to_string()).unwrap());
+    }
+
+    #[test]
+    fn who_holds_the_tree_shares_it() {
+        let cluster = Cluster::from_json(r#"{"metadata":{"name":"edge-1"}}"#).unwrap();
+        let (held, other) = (cluster.object(), cluster.clone());
+        assert!(Arc::ptr_eq(&held, &other.object()));
+        drop(held);
+        assert_eq!(other.kept.tree.lock().unwrap().strong_count(), 0);
     }
 }

@@ -27,7 +27,7 @@ pub use hex::{hex, sha256};
 pub use link::Link;
 pub use name::{ClusterName, InvalidName, PluginName, SlotName, Uid};
 pub use operation::{Operation, OperationId, OperationKind, OperationState, Target, TargetState};
-pub use probe::{Depth, Observation, Verdict};
+pub use probe::{Depth, Observation, Status, Verdict};
 pub use secret::Secret;
 pub use selector::Selector;
 pub(crate) use selector::{is_label_key, is_label_value};

@@ -1,6 +1,9 @@
 //! One look at a member.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// How much a probe asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -62,7 +65,93 @@ pub struct Observation {
     pub message: String,
     /// A JSON object: `kubernetes`, `nodes`, `nodeCounts`, `pods`, `workloads`, `workloadCounts`,
     /// `checks`, `parts`, `probe`, `clockSkewMs`; only what the depth asked for.
-    pub status: serde_json::Map<String, serde_json::Value>,
+    pub status: Status,
+}
+
+/// What was seen, part by part. Each part is kept as its JSON text, which states of a member share while it stays the
+/// same: thousands of them lie in memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Map<String, Value>", into = "Map<String, Value>")]
+pub struct Status(BTreeMap<Arc<str>, Arc<str>>);
+
+impl Status {
+    /// One part.
+    #[must_use]
+    pub fn get(&self, part: &str) -> Option<Value> {
+        self.0.get(part).map(|text| parsed(text))
+    }
+
+    /// Whether there is such a part.
+    #[must_use]
+    pub fn contains(&self, part: &str) -> bool {
+        self.0.contains_key(part)
+    }
+
+    /// The parts' names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(|name| name.as_ref())
+    }
+
+    /// Name and value of each part, sorted.
+    pub fn parts(&self) -> impl Iterator<Item = (&str, Value)> {
+        self.0
+            .iter()
+            .map(|(name, text)| (name.as_ref(), parsed(text)))
+    }
+
+    /// Sets a part.
+    pub fn put(&mut self, part: &str, value: &Value) {
+        self.0.insert(part.into(), value.to_string().into());
+    }
+
+    /// Takes a part over as it is in `other`, where it is in there.
+    pub fn take(&mut self, part: &str, other: &Self) {
+        if let Some((name, text)) = other.0.get_key_value(part)
+            && self.0.get(part) != Some(text)
+        {
+            self.0.insert(name.clone(), text.clone());
+        }
+    }
+
+    /// Whether a part says in both the same.
+    #[must_use]
+    pub fn is_same_part(&self, part: &str, other: &Self) -> bool {
+        self.0.get(part) == other.0.get(part)
+    }
+
+    /// Whether both are the same, some parts aside.
+    #[must_use]
+    pub fn is_same_but(&self, other: &Self, aside: &[&str]) -> bool {
+        let kept = |status: &Self| {
+            let parts = status.0.iter();
+            let parts = parts.filter(|(name, _)| !aside.contains(&name.as_ref()));
+            parts
+                .map(|(n, t)| (n.clone(), t.clone()))
+                .collect::<Vec<_>>()
+        };
+        kept(self) == kept(other)
+    }
+}
+
+fn parsed(text: &str) -> Value {
+    // Only what was a value became this text.
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+impl From<Map<String, Value>> for Status {
+    fn from(parts: Map<String, Value>) -> Self {
+        let text = |(name, value): (String, Value)| (name.into(), value.to_string().into());
+        Self(parts.into_iter().map(text).collect())
+    }
+}
+
+impl From<Status> for Map<String, Value> {
+    fn from(status: Status) -> Self {
+        let parts = status.parts();
+        parts
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
 }
 
 impl Observation {
@@ -76,16 +165,21 @@ impl Observation {
     /// known before is still the last that is known.
     #[must_use]
     pub fn shows_something(&self) -> bool {
-        let is_of_the_asking = |key: &String| matches!(key.as_str(), "probe" | "clockSkewMs");
+        let is_of_the_asking = |part: &str| matches!(part, "probe" | "clockSkewMs");
         self.verdict == Verdict::Ready
-            || (self.is_answered() && !self.status.keys().all(is_of_the_asking))
+            || (self.is_answered() && !self.status.names().all(is_of_the_asking))
     }
 
     /// Whether this part (`nodes`, `workloads`) failed and shows nothing: what was known of it is still the last.
     #[must_use]
     pub fn is_silent_on(&self, part: &str) -> bool {
-        let problem = self.status.get("parts").and_then(|parts| parts.get(part));
-        let items = self.status.get(part).and_then(serde_json::Value::as_array);
-        problem.is_some_and(|problem| !problem.is_null()) && items.is_none_or(Vec::is_empty)
+        let parts = self.status.get("parts");
+        let problem = parts.as_ref().and_then(|parts| parts.get(part));
+        if problem.is_none_or(Value::is_null) {
+            return false;
+        }
+        let items = self.status.get(part);
+        let items = items.as_ref().and_then(Value::as_array);
+        items.is_none_or(Vec::is_empty)
     }
 }

@@ -30,6 +30,6 @@ pub(crate) fn from_observation(observation: wit::Observation) -> Result<Observat
         },
         reason: observation.reason,
         message: escape::line(&observation.message, MAX_MESSAGE_BYTES),
-        status: check::json_object("status", &observation.status)?,
+        status: check::json_object("status", &observation.status)?.into(),
     })
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use optikon_api::{Gateway, Metrics, Version};
+use optikon_api::{Gateway, Metrics, Served, Version};
 use optikon_core::{
     flows::{
         charts::{Auto, ChartFlows, Provenance},
@@ -204,7 +204,7 @@ pub(crate) async fn join(
         mirror,
         store: store.clone(),
     };
-    let gateway = Gateway {
+    let gateway = Gateway::from(Served {
         clusters,
         charts,
         swaps,
@@ -226,7 +226,7 @@ pub(crate) async fn join(
         certificates: Arc::new(access::certificates(config)?),
         shutdown,
         trace_parent: crate::telemetry::parent,
-    };
+    });
     Ok(Joined {
         gateway,
         store,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use futures::stream::{self, TryStreamExt};
 use optikon_tests::gateway::{Gateway, guest};
 use optikon_tests::{FakeMember, wait_for};
@@ -15,7 +15,7 @@ use crate::load::Target;
 /// Registrations under way at once.
 const AT_ONCE: usize = 16;
 /// The slowest of all waits: thousands of first looks.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// So many members that take `latency` for each answer.
 pub(crate) async fn members(count: usize, latency: Duration) -> Result<Vec<FakeMember>> {
@@ -99,6 +99,15 @@ pub(crate) fn plugins_with(name: &str, folder: &Path) -> Result<()> {
         }
     }
     fs::copy(guest(name)?, folder.join(format!("{name}.wasm")))?;
+    Ok(())
+}
+
+/// In order, and on the same data.
+pub(crate) async fn restart(gateway: &mut Gateway) -> Result<()> {
+    if !gateway.stop().await?.success() {
+        bail!("the gateway did not end in order");
+    }
+    gateway.start_again().await?;
     Ok(())
 }
 

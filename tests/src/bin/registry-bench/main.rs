@@ -26,6 +26,8 @@ const CLUSTERS: usize = 200;
 const REQUESTS: usize = 400;
 /// Carried to the central cluster.
 const MIGRATED: usize = 5_000;
+/// In which writes are kept apart after a swap, with a little more.
+const FIRST_MINUTE: Duration = Duration::from_secs(65);
 /// What a plain client does side by side.
 const PARALLEL: usize = 64;
 const COLLECTION: &str = "/apis/clusterregistry.k8s.io/v1alpha1/namespaces/optikon/clusters";
@@ -149,7 +151,14 @@ async fn main() -> Result<()> {
     reads().await?;
     let crd = reads().await?;
 
-    say("creations and events");
+    let events = load::events(http, direct, COLLECTION, object).await?;
+    // Until then each write is also noted for a rollback.
+    say(format_args!(
+        "the first minute, {} s",
+        FIRST_MINUTE.as_secs()
+    ));
+    tokio::time::sleep(FIRST_MINUTE).await;
+    say("creations");
     let through = http
         .repeat(REQUESTS, |http, n| async move {
             http.post("/cluster", &short(&format!("through-{n}"))).await
@@ -160,7 +169,6 @@ async fn main() -> Result<()> {
             http.post(COLLECTION, &object(&format!("plain-{n}"))).await
         })
         .await?;
-    let events = load::events(http, direct, COLLECTION, object).await?;
 
     bed.swap("registry-embedded").await?;
     bed.empty().await?;

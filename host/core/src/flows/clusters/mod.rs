@@ -6,7 +6,7 @@ mod write;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use serde_json::{Map, Value};
 
 use super::{
@@ -223,11 +223,12 @@ impl Clusters {
         })
     }
 
-    /// Many clusters; a member that does not answer is a row with its reason.
+    /// Many clusters, and the version of the mirror that they are of; a member that does not answer is a row with its
+    /// reason.
     ///
     /// # Errors
     /// `Expired` for an old `continue`; with `is_fresh`, whatever keeps the registry from answering.
-    pub async fn list(&self, caller: &Caller, query: &ListQuery) -> Result<Value> {
+    pub async fn list(&self, caller: &Caller, query: &ListQuery) -> Result<(view::List, u64)> {
         if query.is_fresh {
             self.refresh().await?;
         }
@@ -236,10 +237,13 @@ impl Clusters {
         let listed = self
             .mirror
             .list(query.limit, query.next.as_deref(), keeps)?;
-        let next = listed.next.as_deref();
-        let detail = match query.source {
-            Source::None => Detail::None,
-            Source::Cached => Detail::Row,
+        let shown = |detail| {
+            let rows = listed.items.iter();
+            rows.map(|entry| view::row(entry, detail)).collect()
+        };
+        let rows: Result<Vec<_>> = match query.source {
+            Source::None => shown(Detail::None),
+            Source::Cached => shown(Detail::Row),
             Source::Live(deadline) => {
                 let looks = listed.items.iter().cloned().map(|entry| {
                     let clusters = self.clone();
@@ -248,20 +252,14 @@ impl Clusters {
                             .looks
                             .look(&entry, Depth::Nodes, deadline, Wanted::FanOut)
                             .await;
-                        Value::Object(view::object(&clusters.again(&entry), Detail::Row))
+                        view::row(&clusters.again(&entry), Detail::Row)
                     }
                 });
-                let rows = tasks(looks).buffered(LIST_FAN_OUT).collect().await;
-                return Ok(view::wrap(rows, listed.version, next, listed.remaining));
+                tasks(looks).buffered(LIST_FAN_OUT).try_collect().await
             }
         };
-        Ok(view::list(
-            &listed.items,
-            detail,
-            listed.version,
-            next,
-            listed.remaining,
-        ))
+        let list = view::list(rows?, listed.version, listed.next, listed.remaining);
+        Ok((list, listed.version))
     }
 
     /// Follows changes after `version` (without one: from now on).

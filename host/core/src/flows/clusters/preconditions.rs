@@ -96,7 +96,8 @@ pub(super) fn strip_server_fields(object: &mut Map<String, Value>, name: &Cluste
 /// An update carries the registry's own fields and the present status; only what people may change
 /// comes from the draft.
 pub(super) fn carry_server_fields(object: &mut Map<String, Value>, present: &Cluster) {
-    let kept = present.object().get("metadata");
+    let present = present.object();
+    let kept = present.get("metadata");
     if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
         for field in SERVER_FIELDS
             .into_iter()
@@ -108,7 +109,7 @@ pub(super) fn carry_server_fields(object: &mut Map<String, Value>, present: &Clu
             };
         }
     }
-    match present.object().get("status") {
+    match present.get("status") {
         Some(status) => object.insert("status".into(), status.clone()),
         None => object.remove("status"),
     };

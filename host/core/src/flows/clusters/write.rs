@@ -48,7 +48,7 @@ impl Clusters {
         let name = self.name_for(&mut draft)?;
         strip_server_fields(&mut draft.object, &name);
         let cluster = Cluster::from_object(draft.object.clone())?;
-        if !caller.selector.is_empty() && !caller.selector.matches(&cluster.labels()) {
+        if !caller.selector.is_empty() && !caller.selector.matches(cluster.labels()) {
             return Err(outside(caller));
         }
         if self.mirror.get(&name).is_some() && options.is_dry_run {
@@ -219,7 +219,7 @@ impl Clusters {
         );
         rows.extend([probe, mirrored]);
         self.documents.write(rows).await?;
-        match input::reference_of(entry.cluster.object()) {
+        match input::reference_of(&entry.cluster.object()) {
             Some(id) => self.custody.release(id).await,
             None => Ok(()),
         }
@@ -250,13 +250,13 @@ impl Clusters {
                 revision: Some(present.version.to_string()),
             });
         }
-        check_version(present, asked.resource_version())?;
+        check_version(present, asked.resource_version().as_deref())?;
         for labels in [present.cluster.labels(), asked.labels()] {
-            if !caller.selector.is_empty() && !caller.selector.matches(&labels) {
+            if !caller.selector.is_empty() && !caller.selector.matches(labels) {
                 return Err(outside(caller));
             }
         }
-        let old = input::reference_of(present.cluster.object()).map(str::to_owned);
+        let old = input::reference_of(&present.cluster.object()).map(str::to_owned);
         if let Some(given) = input::reference_of(&draft.object)
             && old.as_deref() != Some(given)
         {
@@ -283,7 +283,8 @@ impl Clusters {
         if let Some(id) = &id {
             self.mark_owner(id, &entry).await;
         }
-        let kept = input::reference_of(entry.cluster.object());
+        let object = entry.cluster.object();
+        let kept = input::reference_of(&object);
         if let Some(old) = old.filter(|old| Some(old.as_str()) != kept)
             && let Err(error) = self.custody.release(&old).await
         {

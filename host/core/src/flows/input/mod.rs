@@ -130,7 +130,7 @@ fn check(draft: &mut Draft, problems: &mut Problems) {
         Err(other) => problems.add("spec.kubernetesApiEndpoints.caBundle", other.to_string()),
     }
     if let Some(name) = cluster.annotation(TLS_SERVER_NAME)
-        && (name.is_empty() || address::normalise(name).is_err() || name.contains(['/', ':']))
+        && (name.is_empty() || address::normalise(&name).is_err() || name.contains(['/', ':']))
     {
         problems.add(
             format!("metadata.annotations[{TLS_SERVER_NAME}]"),
@@ -138,7 +138,7 @@ fn check(draft: &mut Draft, problems: &mut Problems) {
         );
     }
     if let Some(proxy) = cluster.annotation(PROXY_URL)
-        && let Err(message) = address::check_proxy(proxy)
+        && let Err(message) = address::check_proxy(&proxy)
     {
         problems.add(format!("metadata.annotations[{PROXY_URL}]"), message);
     }

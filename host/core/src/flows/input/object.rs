@@ -105,7 +105,7 @@ pub(super) fn read(
     problems: &mut Problems,
 ) -> Draft {
     let present = present.map(Cluster::object);
-    let mut object = fields(map, OBJECT, "", present, unknown, problems);
+    let mut object = fields(map, OBJECT, "", present.as_deref(), unknown, problems);
     object.remove("status");
     expect(&mut object, "apiVersion", GROUP_VERSION, problems);
     expect(&mut object, "kind", KIND, problems);

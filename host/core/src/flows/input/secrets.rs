@@ -6,7 +6,7 @@ use x509_parser::pem::Pem;
 use super::Problems;
 use crate::{
     flows::kubeconfig,
-    words::{Cluster, Credential, Secret},
+    words::{Credential, Secret},
 };
 
 /// The kind of reference that stands in an object where its credential was.
@@ -216,8 +216,7 @@ pub fn set_reference(object: &mut Map<String, Value>, id: Option<&str>, takes_re
 }
 
 /// Masks whatever looks like a credential in an object that other tools wrote, for every reply.
-pub fn mask(cluster: &mut Cluster) {
-    let object = cluster.object_mut();
+pub fn mask(object: &mut Map<String, Value>) {
     if let Some(Value::Object(annotations)) = object
         .get_mut("metadata")
         .and_then(|m| m.get_mut("annotations"))

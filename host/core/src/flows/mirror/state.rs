@@ -58,7 +58,10 @@ impl State {
             if same_but_status(&entry.cluster, &cluster) {
                 // The write-back of our own conditions, or nothing at all: no event.
                 let mut new = Entry::clone(entry);
-                (new.cluster, new.revision) = (cluster, revision);
+                if new.cluster != cluster {
+                    new.cluster = cluster;
+                }
+                new.revision = revision;
                 self.entries.insert(name, Arc::new(new));
                 return;
             }
@@ -171,7 +174,7 @@ fn says_the_same(a: &Cluster, b: &Cluster) -> bool {
         Option<Value>,
     ) {
         let spec = cluster.object().get("spec").cloned();
-        (cluster.labels(), cluster.annotations(), spec)
+        (cluster.labels().clone(), cluster.annotations(), spec)
     }
     written(a) == written(b)
 }
@@ -179,7 +182,7 @@ fn says_the_same(a: &Cluster, b: &Cluster) -> bool {
 /// Compares what people wrote: not the status, and none of the fields a server keeps for itself.
 fn same_but_status(a: &Cluster, b: &Cluster) -> bool {
     fn strip(cluster: &Cluster) -> serde_json::Map<String, Value> {
-        let mut object = cluster.object().clone();
+        let mut object = cluster.clone().into_object();
         object.remove("status");
         if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
             metadata.remove("resourceVersion");
@@ -187,5 +190,5 @@ fn same_but_status(a: &Cluster, b: &Cluster) -> bool {
         }
         object
     }
-    strip(a) == strip(b)
+    a == b || strip(a) == strip(b)
 }

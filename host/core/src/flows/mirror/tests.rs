@@ -20,7 +20,8 @@ fn label(mirror: &Mirror, name: &str) -> Option<String> {
         .get(&name.parse().unwrap())?
         .cluster
         .labels()
-        .remove("l")
+        .get("l")
+        .cloned()
 }
 
 fn look(mirror: &Mirror, name: &ClusterName, uid: &Uid, seen: &Health) {

@@ -50,7 +50,11 @@ impl Difference {
 
 /// The object as it is to be in a registry of this kind.
 pub(super) fn carried(cluster: &Cluster, supported: Supported) -> Result<Cluster> {
-    let mut object = cluster.object().clone();
+    Cluster::from_object(carried_object(cluster, supported))
+}
+
+fn carried_object(cluster: &Cluster, supported: Supported) -> Map<String, Value> {
+    let mut object = cluster.clone().into_object();
     object.remove("status");
     let metadata = object.get("metadata").and_then(Value::as_object);
     let kept: Map<String, Value> = metadata
@@ -63,13 +67,13 @@ pub(super) fn carried(cluster: &Cluster, supported: Supported) -> Result<Cluster
     if let Some(id) = input::reference_of(&object).map(str::to_owned) {
         input::set_reference(&mut object, Some(&id), supported.object_references);
     }
-    Cluster::from_object(object)
+    object
 }
 
 /// Whether two objects say the same: nothing, null and empty are one.
 pub(super) fn is_same(one: &Cluster, other: &Cluster, supported: Supported) -> bool {
-    let content = |cluster: &Cluster| -> Option<Value> {
-        let mut object = carried(cluster, supported).ok()?.into_object();
+    let content = |cluster: &Cluster| {
+        let mut object = carried_object(cluster, supported);
         object.remove("apiVersion");
         object.remove("kind");
         pruned(&Value::Object(object))
@@ -93,7 +97,8 @@ fn pruned(value: &Value) -> Option<Value> {
 }
 
 fn is_going(cluster: &Cluster) -> bool {
-    let metadata = cluster.object().get("metadata");
+    let object = cluster.object();
+    let metadata = object.get("metadata");
     metadata
         .and_then(|m| m.get("deletionTimestamp"))
         .is_some_and(|time| !time.is_null())
@@ -170,8 +175,8 @@ pub(super) fn compare(
     let difference = &mut compared.difference;
     for object in source {
         let name = object.cluster.name();
-        let wanted = carried(&object.cluster, supported)?;
-        let owners = object.cluster.object().get("metadata");
+        let tree = object.cluster.object();
+        let owners = tree.get("metadata");
         let owners = owners.and_then(|m| m.get("ownerReferences"));
         if owners
             .and_then(Value::as_array)
@@ -182,10 +187,10 @@ pub(super) fn compare(
                 .push(format!("{name}: metadata.ownerReferences"));
         }
         match present.remove(name) {
-            None => difference.create.push(wanted),
-            Some(there) if is_same(&wanted, &there.cluster, supported) => {}
+            None => difference.create.push(carried(&object.cluster, supported)?),
+            Some(there) if is_same(&object.cluster, &there.cluster, supported) => {}
             Some(there) if ours.contains(name.as_str()) => {
-                let mut wanted = wanted.into_object();
+                let mut wanted = carried_object(&object.cluster, supported);
                 if let (Some(Value::Object(metadata)), Some(uid)) =
                     (wanted.get_mut("metadata"), there.cluster.uid())
                 {

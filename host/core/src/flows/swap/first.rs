@@ -113,7 +113,7 @@ impl FirstWrites {
             older
         };
         let row = Row {
-            object: entry.map(|entry| entry.cluster.object().clone()),
+            object: entry.map(|entry| entry.cluster.clone().into_object()),
         };
         let bytes = serde_json::to_vec(&row).map_err(|e| Error::Internal(e.to_string()))?;
         let mut rows = vec![(Table::Slots, key(name, version), Some(bytes))];

@@ -188,8 +188,8 @@ fn central(value: Value) -> Result<Member> {
         uid: crate::flows::unknown_uid(),
         endpoints,
         ca: cluster.ca()?,
-        tls_server_name: cluster.annotation(TLS_SERVER_NAME).map(str::to_owned),
-        proxy_url: cluster.annotation(PROXY_URL).map(str::to_owned),
+        tls_server_name: cluster.annotation(TLS_SERVER_NAME),
+        proxy_url: cluster.annotation(PROXY_URL),
         direct: None,
         credential: draft.credential,
     })

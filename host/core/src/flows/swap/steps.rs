@@ -230,10 +230,9 @@ impl Swap<'_> {
     async fn gather(&self) -> Result<()> {
         let deps = &self.inner.deps;
         let (entries, _) = deps.clusters.mirror().all();
-        let ids = entries.iter().filter_map(|entry| {
-            let id = input::reference_of(entry.cluster.object())?;
-            Some(id.to_owned())
-        });
+        let ids = entries
+            .iter()
+            .filter_map(|entry| input::reference_of(&entry.cluster.object()).map(str::to_owned));
         match deps.vault.gather(&ids.collect::<Vec<_>>()).await {
             Err(error) if self.is_rollback => {
                 let message = format!("some credentials cannot come along: {error}");
@@ -336,9 +335,9 @@ impl Swap<'_> {
         }
         if self.migrate == Migrate::None {
             let (entries, _) = self.inner.deps.clusters.mirror().all();
-            let kept: Vec<&str> = entries
+            let kept: Vec<String> = entries
                 .iter()
-                .filter_map(|entry| input::reference_of(entry.cluster.object()))
+                .filter_map(|e| input::reference_of(&e.cluster.object()).map(str::to_owned))
                 .collect();
             let bytes = serde_json::to_vec(&kept).map_err(|e| Error::Internal(e.to_string()))?;
             rows.push((
@@ -380,7 +379,8 @@ impl Swap<'_> {
         let owners: Vec<_> = there
             .iter()
             .filter_map(|object| {
-                let id = input::reference_of(object.cluster.object())?;
+                let tree = object.cluster.object();
+                let id = input::reference_of(&tree)?;
                 Some((id.to_owned(), owner_of(&object.cluster)?))
             })
             .collect();

@@ -89,7 +89,14 @@ impl Feed {
     /// Returns when everything that was taken in until now is durable.
     async fn flush(&self, inner: &Inner) -> Result<()> {
         let wanted = self.lock().last;
-        let mut written = self.writer.lock().await;
+        let mut durable = self.last.subscribe();
+        // Whoever writes does so for all that wait, who are told at once; in the queue for the lock they would be woken one
+        // after the other.
+        let mut written = tokio::select! {
+            biased;
+            Ok(_) = durable.wait_for(|last| *last >= wanted) => return Ok(()),
+            written = self.writer.lock() => written,
+        };
         if *written >= wanted {
             return Ok(());
         }

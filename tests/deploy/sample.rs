@@ -104,7 +104,7 @@ async fn live(bed: &Bed, name: &str, file: &Path) -> Result<(), String> {
     let again = merged(body, json!({"options": {"force": true}}));
     let upgraded = change(&bed.gateway, Method::PUT, &path, &again)
         .await
-        .unwrap();
+        .unwrap_or_else(|e| panic!("upgrade of {name}: {e:#}"));
     assert_eq!(
         upgraded["state"], "succeeded",
         "upgrade of {name}: {upgraded:#}"
@@ -117,12 +117,12 @@ async fn live(bed: &Bed, name: &str, file: &Path) -> Result<(), String> {
         &act,
     )
     .await
-    .unwrap();
+    .unwrap_or_else(|e| panic!("rollback of {name}: {e:#}"));
     assert_eq!(back["state"], "succeeded", "rollback of {name}: {back:#}");
     let gone = format!("{path}?namespace={namespace}&clusters={cluster}");
     let gone = change(&bed.gateway, Method::DELETE, &gone, &Value::Null)
         .await
-        .unwrap();
+        .unwrap_or_else(|e| panic!("removal of {name}: {e:#}"));
     assert_eq!(gone["state"], "succeeded", "removal of {name}: {gone:#}");
     Ok(())
 }

@@ -141,7 +141,7 @@ pub(crate) fn compile(
     if let Some(found) = cache.and_then(|cache| cache.load(engine, digest)) {
         return Ok(found);
     }
-    let component = compile_aside(engine, bytes)?;
+    let component = aside()?.install(|| Component::new(engine, bytes))?;
     if let Some(cache) = cache
         && let Err(error) = cache.store(engine, digest, &component)
     {
@@ -150,13 +150,12 @@ pub(crate) fn compile(
     Ok(component)
 }
 
-/// Compiling takes every core for a while; whoever is served meanwhile goes first.
-fn compile_aside(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
-    let pool = rayon::ThreadPoolBuilder::new()
+/// Threads to compile on: that takes every core for a while, and whoever is served meanwhile goes first.
+fn aside() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new()
         .thread_name(|_| "optikon-compile".to_owned())
         .start_handler(|_| step_back())
-        .build()?;
-    pool.install(|| Component::new(engine, bytes))
+        .build()
 }
 
 /// The calling thread's, which is what Linux means by this call. Elsewhere it would be the whole process.
@@ -213,5 +212,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         assert!(Cache::open(folder.path()).is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_compiles_steps_back_and_nothing_else_does() {
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        let own = niceness();
+        let pool = aside().unwrap();
+        assert_eq!(
+            pool.broadcast(|_| niceness()),
+            vec![COMPILE_NICENESS; pool.current_num_threads()]
+        );
+        assert_eq!(niceness(), own);
     }
 }

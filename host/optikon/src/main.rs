@@ -32,18 +32,38 @@ fn main() -> ExitCode {
     })
 }
 
+/// `mi_option_purge_delay` of mimalloc.h, which the bindings leave out, and its default in milliseconds.
+const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+const PURGE_DELAY_MS: i64 = 1000;
+
 /// The allocator keeps what was freed for a while, and looks at it again when it is asked next. A gateway that was busy
 /// and has nothing to do is not asked.
 #[expect(unsafe_code, reason = "the allocator's options are C functions")]
 fn give_back_at_once() {
-    /// `mi_option_purge_delay` of mimalloc.h, which the bindings leave out, and its default in milliseconds.
-    const PURGE_DELAY: (libmimalloc_sys::mi_option_t, i64) = (15, 1000);
-    let (option, default) = PURGE_DELAY;
     // SAFETY: both look up a number in the allocator's table of options; nothing else runs yet.
     unsafe {
         // Another value is that of whoever set MIMALLOC_PURGE_DELAY.
-        if libmimalloc_sys::mi_option_get(option) == default {
-            libmimalloc_sys::mi_option_set(option, 0);
+        if libmimalloc_sys::mi_option_get(PURGE_DELAY) == PURGE_DELAY_MS {
+            libmimalloc_sys::mi_option_set(PURGE_DELAY, 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A later version of the allocator may number its options otherwise.
+    #[test]
+    #[expect(unsafe_code, reason = "the allocator's options are C functions")]
+    fn what_is_freed_is_given_back_unless_somebody_says_otherwise() {
+        // SAFETY: it looks up a number.
+        let delay = || unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) };
+        let before = delay();
+        give_back_at_once();
+        match std::env::var_os("MIMALLOC_PURGE_DELAY") {
+            None => assert_eq!((before, delay()), (PURGE_DELAY_MS, 0)),
+            Some(_) => assert_eq!(delay(), before),
         }
     }
 }

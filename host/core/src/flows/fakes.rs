@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
 };
@@ -12,8 +13,50 @@ use async_trait::async_trait;
 
 use crate::{
     error::Result,
-    ports::{Bound, Documents, Table, Vault, VaultEntry, World},
+    ports::{Bound, Channel, Connection, Documents, Table, Vault, VaultEntry, World},
+    words::{Fault, FaultReason, LineStream, Mapping, PodTarget, Refusal, Request, Response},
 };
+
+/// A cluster that answers each request by a rule, and has no pod.
+pub(crate) struct FakeConnection<F>(pub(crate) F);
+
+impl<F> fmt::Debug for FakeConnection<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FakeConnection")
+    }
+}
+
+#[async_trait]
+impl<F> Connection for FakeConnection<F>
+where
+    F: Fn(&Request) -> (u16, serde_json::Value) + Send + Sync,
+{
+    fn name(&self) -> &'static str {
+        "edge"
+    }
+
+    async fn request(&self, request: Request) -> Result<Response, Fault> {
+        let (status, body) = (self.0)(&request);
+        Ok(Response {
+            status,
+            headers: Vec::new(),
+            body: body.to_string().into(),
+            phases: Vec::new(),
+        })
+    }
+
+    async fn lines(&self, _: Request) -> Result<LineStream, Refusal> {
+        unreachable!()
+    }
+
+    async fn mapping(&self, _: &str, _: &str, _: &str) -> Result<Option<Mapping>, Fault> {
+        unreachable!()
+    }
+
+    async fn dial(&self, target: PodTarget) -> Result<Arc<dyn Channel>, Fault> {
+        Err(Fault::new(FaultReason::NoPod, target.namespace))
+    }
+}
 
 /// A clock that stands still until told, and predictable bytes that never repeat.
 #[derive(Debug, Default)]

@@ -226,7 +226,7 @@ impl Clusters {
         let (entries, _) = self.mirror.all();
         let mut referenced: HashSet<String> = entries
             .iter()
-            .filter_map(|e| input::reference_of(&e.cluster.object()).map(str::to_owned))
+            .filter_map(|e| input::reference_in(&e.cluster))
             .collect();
         // An earlier registry may serve again, and its clusters need theirs.
         let kept = self

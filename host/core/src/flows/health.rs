@@ -276,10 +276,10 @@ impl Health {
 
     /// Whether anything that people act on differs: times alone do not count.
     pub fn differs(&self, other: &Self) -> bool {
-        // Not the messages, which would make an event of every look.
-        let strip = |h: &Self| -> Vec<_> { h.conditions.iter().map(Condition::state).collect() };
         const VOLATILE: &[&str] = &["probe", "clockSkewMs", "parts"];
-        strip(self) != strip(other)
+        // Not the messages, which would make an event of every look.
+        let (own, others) = (self.conditions.iter(), other.conditions.iter());
+        !own.map(Condition::state).eq(others.map(Condition::state))
             || self.last_error.as_ref().map(|e| &e.0) != other.last_error.as_ref().map(|e| &e.0)
             || !self.status.is_same_but(&other.status, VOLATILE)
     }

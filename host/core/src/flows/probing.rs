@@ -344,7 +344,8 @@ impl Member {
     async fn write_back(&self, entry: &Entry, written: &mut Option<(u64, States)>) {
         let now = self.clusters.world.now_ms();
         let health = entry.health.as_ref();
-        let states: States = health.conditions.iter().map(Condition::state).collect();
+        let states = health.conditions.iter().map(Condition::state);
+        let states: States = states.map(|s| s.map(str::to_owned)).collect();
         let is_due = written.as_ref().is_none_or(|(at, last)| {
             *last != states || now.saturating_sub(*at) >= WRITE_BACK_EVERY.as_millis() as u64
         });

@@ -97,8 +97,7 @@ impl Clusters {
         let Some(annotation) = entry.cluster.annotation(ACCOUNT) else {
             return Ok(false);
         };
-        let object = entry.cluster.object();
-        let Some(id) = input::reference_of(&object) else {
+        let Some(id) = input::reference_in(&entry.cluster) else {
             return Ok(false);
         };
         let away = |fault: crate::words::Fault| Error::unavailable(fault.message);
@@ -128,7 +127,7 @@ impl Clusters {
         let token = reply.pointer("/status/token").and_then(Value::as_str);
         let token = token.ok_or_else(|| Error::unavailable("the member gave no token"))?;
         let credential = Credential::Token(Secret::new(token.to_owned()));
-        self.custody.renew(id, &entry.uid, credential).await?;
+        self.custody.renew(&id, &entry.uid, credential).await?;
         Ok(true)
     }
 }

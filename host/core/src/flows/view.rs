@@ -27,9 +27,9 @@ pub enum Detail {
 /// The object for people: masked, with our own `resourceVersion`, and a status from the mirror.
 pub fn object(entry: &Entry, detail: Detail) -> Map<String, Value> {
     let mut object = shell(entry);
-    let registrys = object.remove("status");
+    let registered = object.remove("status");
     if detail != Detail::None {
-        let status = remembered(entry, detail, registrys.as_ref());
+        let status = remembered(entry, detail, registered.as_ref());
         object.insert("status".into(), Value::Object(status));
     }
     object
@@ -39,9 +39,9 @@ pub fn object(entry: &Entry, detail: Detail) -> Map<String, Value> {
 /// reason and, under `lastKnown`, what was seen last; so is one that no longer shows its nodes or workloads.
 pub fn live(entry: &Entry, seen: &Observation, now_ms: u64) -> Map<String, Value> {
     let mut object = shell(entry);
-    let registrys = object.remove("status");
+    let registered = object.remove("status");
     let mut status = Map::new();
-    status.insert("conditions".into(), conditions(entry, registrys.as_ref()));
+    status.insert("conditions".into(), conditions(entry, registered.as_ref()));
     if seen.shows_something() {
         for (part, value) in seen.status.parts() {
             if !matches!(part, "identity" | "conditions") {
@@ -105,14 +105,14 @@ fn shell_of(entry: &Entry, mut own: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// Our conditions, and those that others wrote into the registry's status.
-fn conditions(entry: &Entry, registrys: Option<&Value>) -> Value {
+fn conditions(entry: &Entry, registered: Option<&Value>) -> Value {
     let mut all: Vec<Value> = entry
         .health
         .conditions
         .iter()
         .filter_map(|c| serde_json::to_value(c).ok())
         .collect();
-    let foreign = registrys.and_then(|status| status.get("conditions"));
+    let foreign = registered.and_then(|status| status.get("conditions"));
     for condition in foreign.and_then(Value::as_array).into_iter().flatten() {
         let kind = condition
             .get("type")
@@ -179,10 +179,10 @@ fn last_known(health: &Health, detail: Detail) -> Map<String, Value> {
 
 /// The status from memory. When the last look reached the member, what was seen stands at the top;
 /// otherwise it stands under `lastKnown`, so that nobody takes it for the present.
-fn remembered(entry: &Entry, detail: Detail, registrys: Option<&Value>) -> Map<String, Value> {
+fn remembered(entry: &Entry, detail: Detail, registered: Option<&Value>) -> Map<String, Value> {
     let health = &entry.health;
     let mut status = Map::new();
-    status.insert("conditions".into(), conditions(entry, registrys));
+    status.insert("conditions".into(), conditions(entry, registered));
     if let Some(probe) = health.status.get("probe") {
         status.insert("probe".into(), probe);
     }

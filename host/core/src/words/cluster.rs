@@ -18,6 +18,9 @@ pub const GROUP_VERSION: &str = "clusterregistry.k8s.io/v1alpha1";
 /// `kind` of every cluster object.
 pub const KIND: &str = "Cluster";
 
+/// Levels of an object, within the 128 that the parser reads again.
+const MAX_DEPTH: usize = 100;
+
 /// One address of a cluster's API server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Endpoint {
@@ -52,8 +55,8 @@ pub struct Condition {
 
 impl Condition {
     /// Kind, status and reason: not the message, which carries counts and times.
-    pub fn state(&self) -> [String; 3] {
-        [self.kind.clone(), self.status.clone(), self.reason.clone()]
+    pub fn state(&self) -> [&str; 3] {
+        [&self.kind, &self.status, &self.reason]
     }
 }
 
@@ -76,10 +79,10 @@ struct Kept {
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the object: other tools write tokens into theirs.
         f.debug_struct("Cluster")
             .field("name", &self.name)
-            .field("object", &self.kept.text)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -94,7 +97,7 @@ impl Cluster {
     /// Takes an object as a registry plugin gave it.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when it is no JSON object or `metadata.name` is no DNS-1123 subdomain.
+    /// [`Error::Malformed`] when it is no JSON object, nested too deeply, or `metadata.name` is no DNS-1123 subdomain.
     pub fn from_json(json: &str) -> Result<Self> {
         let object: Map<String, Value> = serde_json::from_str(json)
             .map_err(|e| Error::Malformed(format!("cluster object is no JSON object: {e}")))?;
@@ -114,8 +117,13 @@ impl Cluster {
             .parse()
             .map_err(|e| Error::Malformed(format!("metadata.name: {e}")))?;
         let labels = texts(metadata, "labels");
+        let object = Value::Object(object);
+        if !is_within(&object, MAX_DEPTH) {
+            let message = format!("the object is nested deeper than {MAX_DEPTH} levels");
+            return Err(Error::Malformed(message));
+        }
         let kept = Kept {
-            text: Value::Object(object).to_string().into(),
+            text: object.to_string().into(),
             labels,
             tree: Mutex::default(),
         };
@@ -138,7 +146,7 @@ impl Cluster {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         tree.upgrade().unwrap_or_else(|| {
-            // Only what was an object became this text.
+            // Only an object within the parser's depth became this text.
             let parsed = serde_json::from_str(&self.kept.text).unwrap_or_default();
             let parsed = Arc::new(parsed);
             *tree = Arc::downgrade(&parsed);
@@ -244,6 +252,14 @@ impl Cluster {
     }
 }
 
+fn is_within(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Object(fields) => levels > 0 && fields.values().all(|v| is_within(v, levels - 1)),
+        Value::Array(items) => levels > 0 && items.iter().all(|v| is_within(v, levels - 1)),
+        _ => true,
+    }
+}
+
 fn api_endpoints(object: &Map<String, Value>) -> Option<&Value> {
     object.get("spec")?.get("kubernetesApiEndpoints")
 }
@@ -259,6 +275,8 @@ fn texts(metadata: Option<&Value>, key: &str) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -281,6 +299,26 @@ mod tests {
         let back: Value = serde_json::from_str(&cluster.to_json()).unwrap();
         assert_eq!(back, serde_json::from_str::<Value>(json).unwrap());
         assert_eq!(cluster, Cluster::from_json(&back.to_string()).unwrap());
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_refused() {
+        let nested = |levels: usize| {
+            let inner = (0..levels).fold(json!(1), |inner, _| json!([inner]));
+            let object = json!({"metadata": {"name": "edge-1"}, "spec": inner});
+            Cluster::from_object(object.as_object().cloned().unwrap())
+        };
+        let deep = nested(MAX_DEPTH - 1).unwrap();
+        assert!(deep.object().contains_key("spec"));
+        let error = nested(MAX_DEPTH).unwrap_err();
+        assert!(matches!(error, Error::Malformed(_)), "{error}");
+    }
+
+    #[test]
+    fn a_foreign_token_is_not_in_what_is_logged() {
+        let json = r#"{"metadata":{"name":"edge-1"},"spec":{"authInfo":{"providers":[{"config":{"token":"s3cret"}}]}}}"#;
+        let cluster = Cluster::from_json(json).unwrap();
+        assert!(!format!("{cluster:?}").contains("s3cret"));
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Status {
     /// Takes a part over as it is in `other`, where it is in there.
     pub fn take(&mut self, part: &str, other: &Self) {
         if let Some((name, text)) = other.0.get_key_value(part)
-            && self.0.get(part) != Some(text)
+            && !self.is_same_part(part, other)
         {
             self.0.insert(name.clone(), text.clone());
         }
@@ -122,14 +122,9 @@ impl Status {
     /// Whether both are the same, some parts aside.
     #[must_use]
     pub fn is_same_but(&self, other: &Self, aside: &[&str]) -> bool {
-        let kept = |status: &Self| {
-            let parts = status.0.iter();
-            let parts = parts.filter(|(name, _)| !aside.contains(&name.as_ref()));
-            parts
-                .map(|(n, t)| (n.clone(), t.clone()))
-                .collect::<Vec<_>>()
-        };
-        kept(self) == kept(other)
+        let is_kept = |(name, _): &(&Arc<str>, &Arc<str>)| !aside.contains(&name.as_ref());
+        let (own, others) = (self.0.iter(), other.0.iter());
+        own.filter(is_kept).eq(others.filter(is_kept))
     }
 }
 

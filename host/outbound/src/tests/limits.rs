@@ -9,10 +9,11 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use optikon_core::{
     ports::Outbound as _,
-    words::{FaultReason, Refusal, Request, Rules, Writes},
+    words::{FaultReason, Refusal, Request, ResourceGrant, Rules, Writes},
 };
 
 use super::server::*;
+use crate::OutboundConfig;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -189,4 +190,39 @@ async fn a_stream_that_is_refused_tells_the_answer() {
         }
         Refusal::Fault(fault) => panic!("{fault}"),
     }
+}
+
+#[tokio::test]
+async fn the_registrys_requests_have_a_budget_of_their_own() {
+    let ca = Ca::new();
+    let server = Server::http(Tls::new(ca.server()), |_| Box::pin(async { ok("") })).await;
+    let outbound = outbound(OutboundConfig {
+        requests_per_second: 1,
+        requests_burst: 1,
+        ..config()
+    });
+    let member = member(&ca, &[server.url()]);
+    let ask = async |rules| {
+        let mut request = Request::get("/api/v1/nodes");
+        request.timeout = Some(Duration::from_millis(900));
+        outbound
+            .connect(&member, rules, true)
+            .request(request)
+            .await
+    };
+    ask(Rules::Host).await.unwrap();
+    let central = Rules::Central {
+        grants: vec![ResourceGrant {
+            group: String::new(),
+            resource: "nodes".into(),
+            verbs: vec!["list".into()],
+        }],
+    };
+    for _ in 0..5 {
+        ask(central.clone()).await.unwrap();
+    }
+    // Those of a member are due one second after the other.
+    let asked = futures::future::join_all((0..5).map(|_| ask(Rules::Host))).await;
+    let last = asked.into_iter().next_back().unwrap().unwrap_err();
+    assert_eq!(last.reason, FaultReason::Timeout);
 }

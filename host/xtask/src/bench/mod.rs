@@ -9,12 +9,9 @@ mod rows;
 mod start;
 mod tiller;
 
-use std::fs;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::folders::Folders;
-use crate::say;
 
 pub use rows::{Aim, Row, report};
 
@@ -25,7 +22,7 @@ pub struct Bench {
     pub name: &'static str,
     /// What it measures, in a line.
     pub summary: &'static str,
-    /// Measures, prints, and writes the figures with [`record`] or, when they have aims, [`report`].
+    /// Measures, and ends with [`report`].
     pub run: fn(&Folders) -> Result<()>,
 }
 
@@ -48,17 +45,3 @@ pub const GROUPS: &[(&str, &[&str])] = &[(
     "gateway",
     &["start", "cached", "live", "holes", "loop", "fleet"],
 )];
-
-/// Writes a benchmark's figures to `target/bench/<name>.json`.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn record(folders: &Folders, name: &str, figures: &serde_json::Value) -> Result<()> {
-    let folder = folders.target.join("bench");
-    fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
-    let file = folder.join(format!("{name}.json"));
-    let text = serde_json::to_string_pretty(figures).context("write the figures as JSON")?;
-    fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
-    say(file.display());
-    Ok(())
-}

@@ -1,11 +1,13 @@
 //! Figures with aims: one table for people, one file for machines, and an end that says what was missed.
 
-use anyhow::{Result, bail};
+use std::fs;
+
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::json;
 
-use super::record;
 use crate::folders::Folders;
+use crate::say;
 
 /// What a figure should be.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -124,6 +126,16 @@ pub fn report(folders: &Folders, name: &str, rows: &[Row]) -> Result<()> {
     if !missed.is_empty() {
         bail!("missed its aim: {}", missed.join("; "));
     }
+    Ok(())
+}
+
+fn record(folders: &Folders, name: &str, figures: &serde_json::Value) -> Result<()> {
+    let folder = folders.target.join("bench");
+    fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+    let file = folder.join(format!("{name}.json"));
+    let text = serde_json::to_string_pretty(figures).context("write the figures as JSON")?;
+    fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
+    say(file.display());
     Ok(())
 }
 

@@ -16,7 +16,7 @@ const RATE: u64 = 200;
 /// Before it does.
 const CALM: Duration = Duration::from_secs(5);
 /// Changes whose way to a watch is measured.
-const CHANGES: usize = 100;
+pub(crate) const CHANGES: usize = 100;
 
 /// A client that keeps its connections, as a program would.
 #[derive(Debug, Clone)]

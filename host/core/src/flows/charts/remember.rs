@@ -230,57 +230,32 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::words::FaultReason;
+    use crate::{flows::fakes::FakeConnection, words::FaultReason};
 
-    /// A cluster with one Secret, whose version is told.
-    #[derive(Debug)]
+    /// What a cluster with one Secret has, and how often that was read.
+    #[derive(Default)]
     struct One {
         version: AtomicU32,
         reads: AtomicU32,
     }
 
-    #[async_trait]
-    impl Connection for One {
-        fn name(&self) -> &'static str {
-            "one"
-        }
-
-        async fn request(&self, request: Request) -> Result<Response, Fault> {
-            let version = self.version.load(SeqCst).to_string();
+    fn connection(one: &Arc<One>) -> Arc<dyn Connection> {
+        let one = one.clone();
+        Arc::new(FakeConnection(move |request: &Request| {
+            let version = one.version.load(SeqCst).to_string();
             let secret = json!({"metadata": {"name": "s", "namespace": "n", "uid": "u", "resourceVersion": version}});
-            let body = if request.path.ends_with("/s") {
-                self.reads.fetch_add(1, SeqCst);
-                secret
+            if request.path.ends_with("/s") {
+                one.reads.fetch_add(1, SeqCst);
+                (200, secret)
             } else {
-                json!({ "items": [secret] })
-            };
-            Ok(Response {
-                status: 200,
-                headers: Vec::new(),
-                body: body.to_string().into(),
-                phases: Vec::new(),
-            })
-        }
-
-        async fn lines(&self, _: Request) -> Result<LineStream, Refusal> {
-            unreachable!()
-        }
-
-        async fn mapping(&self, _: &str, _: &str, _: &str) -> Result<Option<Mapping>, Fault> {
-            unreachable!()
-        }
-
-        async fn dial(&self, target: PodTarget) -> Result<Arc<dyn Channel>, Fault> {
-            Err(Fault::new(FaultReason::NoPod, target.namespace))
-        }
+                (200, json!({ "items": [secret] }))
+            }
+        }))
     }
 
     #[tokio::test]
     async fn tunnels_are_the_connections_own() {
-        let one = Arc::new(One {
-            version: AtomicU32::new(1),
-            reads: AtomicU32::new(0),
-        });
+        let one = connection(&Arc::default());
         let connection = Remembering::new(one, Arc::default(), "a".parse().unwrap());
         let target = PodTarget {
             namespace: "tillers".into(),
@@ -298,7 +273,7 @@ mod tests {
 
     async fn list(one: &Arc<One>, memory: &Arc<Memory>, cluster: &str) -> Response {
         let uid = cluster.parse().unwrap();
-        let connection = Remembering::new(one.clone(), memory.clone(), uid);
+        let connection = Remembering::new(connection(one), memory.clone(), uid);
         connection
             .request(Request::get("/api/v1/secrets"))
             .await
@@ -309,10 +284,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_record_is_read_once_per_cluster_uid_and_version() {
-        let one = Arc::new(One {
-            version: AtomicU32::new(1),
-            reads: AtomicU32::new(0),
-        });
+        let one = Arc::new(One::default());
         let memory = Arc::new(Memory::default());
         for (cluster, version, reads) in [
             ("a", 1, 1),

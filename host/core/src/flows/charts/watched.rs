@@ -198,41 +198,10 @@ impl Connection for Watched {
 #[cfg(test)]
 mod tests {
     use futures::poll;
+    use serde_json::json;
 
     use super::*;
-
-    /// Answers everything, and keeps what it was asked to do.
-    #[derive(Debug, Default)]
-    struct Asked(Mutex<Vec<Method>>);
-
-    #[async_trait]
-    impl Connection for Asked {
-        fn name(&self) -> &'static str {
-            "edge"
-        }
-
-        async fn request(&self, request: Request) -> Result<Response, Fault> {
-            self.0.lock().unwrap().push(request.method);
-            Ok(Response {
-                status: 200,
-                headers: Vec::new(),
-                body: Bytes::new(),
-                phases: Vec::new(),
-            })
-        }
-
-        async fn lines(&self, _: Request) -> Result<LineStream, Refusal> {
-            unreachable!()
-        }
-
-        async fn mapping(&self, _: &str, _: &str, _: &str) -> Result<Option<Mapping>, Fault> {
-            unreachable!()
-        }
-
-        async fn dial(&self, _: PodTarget) -> Result<Arc<dyn Channel>, Fault> {
-            unreachable!()
-        }
-    }
+    use crate::flows::fakes::FakeConnection;
 
     fn change() -> Request {
         Request {
@@ -241,37 +210,49 @@ mod tests {
         }
     }
 
+    /// What a cluster was asked to do.
+    type Asked = Arc<Mutex<Vec<Method>>>;
+
+    fn over(writing: &Writing) -> (Arc<Watched>, Asked) {
+        let asked = Asked::default();
+        let noted = asked.clone();
+        let cluster = FakeConnection(move |request: &Request| {
+            noted.lock().unwrap().push(request.method);
+            (200, json!({}))
+        });
+        (Watched::new(Arc::new(cluster), writing.clone()), asked)
+    }
+
     #[tokio::test]
     async fn a_change_waits_for_the_journal_and_a_look_does_not() {
         let (told, journaled) = watch::channel(None);
-        let (asked, writing) = (Arc::new(Asked::default()), Writing::new(false, journaled));
-        let watched = Watched::new(asked.clone(), writing.clone());
+        let writing = Writing::new(false, journaled);
+        let (watched, asked) = over(&writing);
         let mut write = Box::pin(watched.request(change()));
         assert!(poll!(&mut write).is_pending());
         watched.request(Request::get("/version")).await.unwrap();
-        assert_eq!(*asked.0.lock().unwrap(), [Method::Get]);
+        assert_eq!(*asked.lock().unwrap(), [Method::Get]);
         assert!(!writing.has_written.load(Ordering::Relaxed));
         told.send_replace(Some(true));
         write.await.unwrap();
-        assert_eq!(*asked.0.lock().unwrap(), [Method::Get, Method::Post]);
+        assert_eq!(*asked.lock().unwrap(), [Method::Get, Method::Post]);
         assert!(writing.has_written.load(Ordering::Relaxed));
         assert!(writing.waited().is_some());
     }
 
     #[tokio::test]
     async fn without_a_journal_nothing_is_changed() {
-        let (told, journaled) = watch::channel(None);
-        let (asked, writing) = (Arc::new(Asked::default()), Writing::new(false, journaled));
-        let watched = Watched::new(asked.clone(), writing.clone());
-        told.send_replace(Some(false));
-        let refused = watched.request(change()).await.unwrap_err();
-        assert_eq!(refused.reason, FaultReason::Denied);
+        let (failed, journaled) = watch::channel(None);
+        failed.send_replace(Some(false));
         // Nor when whoever was to tell has gone.
-        let (gone, journaled) = watch::channel(None);
-        drop(gone);
-        let orphan = Watched::new(asked.clone(), Writing::new(false, journaled));
-        orphan.request(change()).await.unwrap_err();
-        assert!(asked.0.lock().unwrap().is_empty());
-        assert!(!writing.has_written.load(Ordering::Relaxed));
+        let gone = watch::channel(None).1;
+        for journaled in [journaled, gone] {
+            let writing = Writing::new(false, journaled);
+            let (watched, asked) = over(&writing);
+            let refused = watched.request(change()).await.unwrap_err();
+            assert_eq!(refused.reason, FaultReason::Denied);
+            assert!(asked.lock().unwrap().is_empty());
+            assert!(!writing.has_written.load(Ordering::Relaxed));
+        }
     }
 }

@@ -219,8 +219,8 @@ impl Clusters {
         );
         rows.extend([probe, mirrored]);
         self.documents.write(rows).await?;
-        match input::reference_of(&entry.cluster.object()) {
-            Some(id) => self.custody.release(id).await,
+        match input::reference_in(&entry.cluster) {
+            Some(id) => self.custody.release(&id).await,
             None => Ok(()),
         }
     }
@@ -256,7 +256,7 @@ impl Clusters {
                 return Err(outside(caller));
             }
         }
-        let old = input::reference_of(&present.cluster.object()).map(str::to_owned);
+        let old = input::reference_in(&present.cluster);
         if let Some(given) = input::reference_of(&draft.object)
             && old.as_deref() != Some(given)
         {
@@ -283,9 +283,8 @@ impl Clusters {
         if let Some(id) = &id {
             self.mark_owner(id, &entry).await;
         }
-        let object = entry.cluster.object();
-        let kept = input::reference_of(&object);
-        if let Some(old) = old.filter(|old| Some(old.as_str()) != kept)
+        let kept = input::reference_in(&entry.cluster);
+        if let Some(old) = old.filter(|old| Some(old) != kept.as_ref())
             && let Err(error) = self.custody.release(&old).await
         {
             tracing::warn!(cluster = %name, %error, "the former credential is erased by a later sweep");

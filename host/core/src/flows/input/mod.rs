@@ -17,7 +17,9 @@ use crate::{
     words::{Cluster, Credential},
 };
 
-pub use secrets::{REFERENCE_KIND, last_applied_annotation, mask, reference_of, set_reference};
+pub use secrets::{
+    REFERENCE_KIND, last_applied_annotation, mask, reference_in, reference_of, set_reference,
+};
 
 /// Annotation with the name to verify instead of the address's.
 pub const TLS_SERVER_NAME: &str = "optikon.io/tls-server-name";

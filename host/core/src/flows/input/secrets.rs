@@ -6,7 +6,7 @@ use x509_parser::pem::Pem;
 use super::Problems;
 use crate::{
     flows::kubeconfig,
-    words::{Credential, Secret},
+    words::{Cluster, Credential, Secret},
 };
 
 /// The kind of reference that stands in an object where its credential was.
@@ -138,6 +138,11 @@ fn from_config(
             None
         }
     }
+}
+
+/// [`reference_of`] a registered cluster.
+pub fn reference_in(cluster: &Cluster) -> Option<String> {
+    reference_of(&cluster.object()).map(str::to_owned)
 }
 
 /// The id of the sealed credential that an object refers to, in either form.

@@ -58,6 +58,7 @@ impl State {
             if same_but_status(&entry.cluster, &cluster) {
                 // The write-back of our own conditions, or nothing at all: no event.
                 let mut new = Entry::clone(entry);
+                // What says the same stays the same text in memory, which earlier states share.
                 if new.cluster != cluster {
                     new.cluster = cluster;
                 }

@@ -232,7 +232,7 @@ impl Swap<'_> {
         let (entries, _) = deps.clusters.mirror().all();
         let ids = entries
             .iter()
-            .filter_map(|entry| input::reference_of(&entry.cluster.object()).map(str::to_owned));
+            .filter_map(|entry| input::reference_in(&entry.cluster));
         match deps.vault.gather(&ids.collect::<Vec<_>>()).await {
             Err(error) if self.is_rollback => {
                 let message = format!("some credentials cannot come along: {error}");
@@ -337,7 +337,7 @@ impl Swap<'_> {
             let (entries, _) = self.inner.deps.clusters.mirror().all();
             let kept: Vec<String> = entries
                 .iter()
-                .filter_map(|e| input::reference_of(&e.cluster.object()).map(str::to_owned))
+                .filter_map(|e| input::reference_in(&e.cluster))
                 .collect();
             let bytes = serde_json::to_vec(&kept).map_err(|e| Error::Internal(e.to_string()))?;
             rows.push((
@@ -379,9 +379,8 @@ impl Swap<'_> {
         let owners: Vec<_> = there
             .iter()
             .filter_map(|object| {
-                let tree = object.cluster.object();
-                let id = input::reference_of(&tree)?;
-                Some((id.to_owned(), owner_of(&object.cluster)?))
+                let id = input::reference_in(&object.cluster)?;
+                Some((id, owner_of(&object.cluster)?))
             })
             .collect();
         let (mut history, mut rows) = self.history(rows).await?;

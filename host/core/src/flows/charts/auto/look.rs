@@ -99,59 +99,24 @@ fn is_ready(pod: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use async_trait::async_trait;
     use serde_json::json;
 
     use super::*;
-    use crate::words::{Fault, LineStream, Mapping, PodTarget, Refusal, Response};
-
-    /// Answers for pods and for Secrets.
-    #[derive(Debug)]
-    struct Answers([(u16, Value); 2]);
-
-    #[async_trait]
-    impl Connection for Answers {
-        fn name(&self) -> &'static str {
-            "edge"
-        }
-
-        async fn request(&self, request: Request) -> Result<Response, Fault> {
-            let [pods, secrets] = &self.0;
-            let (status, body) = if request.path.ends_with("/pods") {
-                pods
-            } else {
-                secrets
-            };
-            Ok(Response {
-                status: *status,
-                headers: Vec::new(),
-                body: body.to_string().into(),
-                phases: Vec::new(),
-            })
-        }
-
-        async fn lines(&self, _: Request) -> Result<LineStream, Refusal> {
-            unreachable!()
-        }
-
-        async fn mapping(&self, _: &str, _: &str, _: &str) -> Result<Option<Mapping>, Fault> {
-            unreachable!()
-        }
-
-        async fn dial(
-            &self,
-            _: PodTarget,
-        ) -> Result<std::sync::Arc<dyn crate::ports::Channel>, Fault> {
-            unreachable!()
-        }
-    }
+    use crate::flows::fakes::FakeConnection;
 
     async fn of(pods: (u16, Value), secrets: (u16, Value)) -> Result<(String, bool)> {
         let (helm, tiller) = (
             "charts-helm".parse().unwrap(),
             "charts-tiller".parse().unwrap(),
         );
-        let choice = look(&Answers([pods, secrets]), helm, tiller).await?;
+        let cluster = FakeConnection(|request: &Request| {
+            if request.path.ends_with("/pods") {
+                pods.clone()
+            } else {
+                secrets.clone()
+            }
+        });
+        let choice = look(&cluster, helm, tiller).await?;
         Ok((choice.slot.to_string(), choice.other.is_some()))
     }
 

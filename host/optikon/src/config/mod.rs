@@ -215,7 +215,7 @@ pub(crate) struct Slot {
     pub(crate) digest: Option<String>,
     /// The plugin's own configuration, checked against its schema.
     pub(crate) config: Map<String, Value>,
-    /// Interfaces of `optikon:host` it may import; absent = what the shipped plugin of this name asks for.
+    /// Interfaces of `optikon:host` it may import; absent = what the slot's own shipped plugin asks for, for another one none.
     pub(crate) grants: Option<Vec<String>>,
     /// A charts slot: clusters that this label selector names are served by it, unless their label says otherwise.
     pub(crate) clusters: String,

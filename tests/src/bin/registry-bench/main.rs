@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
-use optikon_tests::{Cluster, Gateway, Testbed};
+use optikon_tests::{Cluster, Gateway, Testbed, wait_for};
 use optikon_xtask::bench::{Aim, Row, report};
 use optikon_xtask::folders::Folders;
 use optikon_xtask::say;
@@ -109,12 +109,17 @@ impl Bed {
     async fn settled(&self) -> Result<(Gateway, Http)> {
         let account = &self.account;
         let config = format!(
-            "{QUIET}[central]\nkubeconfig = \"{account}\"\n[plugins.slots.registry]\nplugin = \"registry-crd\"\n"
+            "{QUIET}[central]\nkubeconfig = \"{account}\"\n\
+             [plugins.slots.registry]\nplugin = \"registry-crd\"\ngrants = [\"log\", \"config\", \"kube\", \"central\"]\n"
         );
         let gateway = Gateway::builder().config(&config).start().await?;
         let http = Http::new(gateway.url()?, None, gateway.token()?)?;
-        // It has read the registry.
-        http.get("/cluster/read-0001?probe=cached").await?;
+        wait_for(
+            "the registry to be read",
+            Duration::from_secs(30),
+            || async { Ok(http.get("/cluster/read-0001?probe=cached").await.ok()) },
+        )
+        .await?;
         Ok((gateway, http))
     }
 

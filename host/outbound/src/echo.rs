@@ -2,14 +2,16 @@
 //! headers would otherwise hand our token to a plugin.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use memchr::memmem::Finder;
+use memchr::memmem;
 use optikon_core::words::Credential;
 
 /// Shorter texts stand in replies by chance, and guard nothing.
 const MIN_BYTES: usize = 8;
 
 /// Looks for one credential.
-pub(crate) struct EchoGuard(Vec<Finder<'static>>);
+///
+/// It keeps the texts alone: a prepared search of each would take ten times their memory, for every member.
+pub(crate) struct EchoGuard(Box<[Box<[u8]>]>);
 
 impl std::fmt::Debug for EchoGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -43,13 +45,13 @@ impl EchoGuard {
         needles.retain(|needle| needle.len() >= MIN_BYTES);
         needles.sort();
         needles.dedup();
-        let finders = needles.iter().map(|n| Finder::new(n).into_owned());
-        Self(finders.collect())
+        Self(needles.into_iter().map(Vec::into_boxed_slice).collect())
     }
 
     /// Whether the credential stands in `bytes`, plain or in base64.
     pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
-        self.0.iter().any(|finder| finder.find(bytes).is_some())
+        let is_in = |needle: &[u8]| memmem::find(bytes, needle).is_some();
+        self.0.iter().any(|needle| is_in(needle))
     }
 }
 

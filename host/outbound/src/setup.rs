@@ -54,7 +54,7 @@ impl Setup {
             ),
             None => None,
         };
-        let mut ways = Vec::new();
+        let mut ways = Vec::with_capacity(member.endpoints.len().min(MAX_ENDPOINTS));
         for (i, endpoint) in member.endpoints.iter().take(MAX_ENDPOINTS).enumerate() {
             let base = Base::parse(endpoint).map_err(|why| {
                 bad_config(format!(

@@ -1,6 +1,6 @@
 //! What TLS to one member is checked against, and what we show of ourselves.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use optikon_core::{
     ports::World,
@@ -9,7 +9,7 @@ use optikon_core::{
 use rustls::{
     ClientConfig, RootCertStore,
     client::Resumption,
-    crypto::ring,
+    crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     time_provider::TimeProvider,
 };
@@ -19,6 +19,10 @@ use crate::fault::fault;
 
 /// More certificates than any CA bundle holds.
 const MAX_CERTIFICATES: usize = 1000;
+
+/// One for all members.
+static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+    LazyLock::new(|| Arc::new(ring::default_provider()));
 
 /// The system's roots, loaded when the first member needs them.
 #[derive(Debug, Default)]
@@ -117,8 +121,7 @@ fn config(
     client: Option<(&str, &Secret<String>)>,
     world: Arc<dyn World>,
 ) -> Result<ClientConfig, Fault> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_details(provider, Arc::new(Clock(world)))
+    let builder = ClientConfig::builder_with_details(PROVIDER.clone(), Arc::new(Clock(world)))
         .with_safe_default_protocol_versions()
         .map_err(|error| bad_config(format!("TLS cannot be set up: {error}")))?
         .with_root_certificates(roots);

@@ -23,8 +23,9 @@ use crate::{
     snapshots::Snapshots,
 };
 
-/// Pages that redb keeps in memory: the whole of a usual store, a fraction of the gateway's 80 MiB.
-const CACHE_BYTES: usize = 16 << 20;
+/// Pages that redb keeps in memory: the whole store of some hundred clusters. What thousands of clients read is in the
+/// mirror, not here.
+const CACHE_BYTES: usize = 6 << 20;
 
 /// One database in one place.
 #[derive(Debug)]

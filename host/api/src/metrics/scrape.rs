@@ -117,8 +117,8 @@ impl Scrape {
     fn ready(&self) -> Gauges<Labels<'_, 2>, i64> {
         let rows = self.entries.iter().map(|entry| {
             let ready = entry.health.condition("Ready");
-            let reason = ready.map_or("Unknown", |c| c.reason.as_str());
-            let is_ready = ready.is_some_and(|c| c.status == "True");
+            let reason = ready.map_or("Unknown", |c| &*c.reason);
+            let is_ready = ready.is_some_and(|c| *c.status == *"True");
             let labels = [
                 ("cluster", entry.cluster.name().as_str()),
                 ("reason", reason),

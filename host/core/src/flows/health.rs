@@ -4,7 +4,11 @@
 //! state lasted; the first miss shows as the last error and changes nothing; the first verdict, a
 //! changed address or credential and a manual look are not damped.
 
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,6 +29,8 @@ const SLOWEST: Duration = Duration::from_secs(60);
 pub const WRITE_BACK_EVERY: Duration = Duration::from_secs(300);
 /// Items kept per member and part, those that are not well first.
 const MAX_KEPT: usize = 50;
+/// Parts of `status` that are other at each look, and that nobody acts on.
+const VOLATILE: &[&str] = &["probe", "clockSkewMs", "parts"];
 
 /// How often the parts are looked at while a member is well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +128,7 @@ impl Health {
             (Some((reason, message)), false) => (reason.clone(), message.clone()),
             (None, false) => {
                 let kept = self.condition("Ready");
-                let of = |f: fn(&Condition) -> &String| kept.map(f).cloned().unwrap_or_default();
+                let of = |f: fn(&Condition) -> &str| kept.map(f).unwrap_or_default().to_owned();
                 (of(|c| &c.reason), of(|c| &c.message))
             }
             (_, true) => ("Ready".to_owned(), String::new()),
@@ -199,7 +205,7 @@ impl Health {
         let age = Duration::from_millis(now_ms.saturating_sub(self.looked_ms));
         let is_unknown = self
             .condition("Ready")
-            .is_none_or(|c| c.status == "Unknown");
+            .is_none_or(|c| *c.status == *"Unknown");
         if is_unknown || age <= limit {
             return false;
         }
@@ -239,36 +245,43 @@ impl Health {
 
     /// One published condition.
     pub fn condition(&self, kind: &str) -> Option<&Condition> {
-        self.conditions.iter().find(|c| c.kind == kind)
+        self.conditions.iter().find(|c| *c.kind == *kind)
     }
 
     /// Sets or removes a condition that does not come from a look (`Duplicate`…).
     pub fn mark(&mut self, kind: &str, reason_and_message: Option<(&str, &str)>, now_ms: u64) {
         match reason_and_message {
             Some((reason, message)) => self.set(kind, Truth::True, reason, message, now_ms),
-            None => self.conditions.retain(|c| c.kind != kind),
+            None => self.conditions.retain(|c| *c.kind != *kind),
         }
     }
 
     fn set(&mut self, kind: &str, status: Truth, reason: &str, message: &str, now_ms: u64) {
-        let now = rfc3339(now_ms);
+        let now: Arc<str> = rfc3339(now_ms).into();
         let (status, message) = (status.word(), one_line(message));
-        let present = self.conditions.iter_mut().find(|c| c.kind == kind);
+        let present = self.conditions.iter_mut().find(|c| *c.kind == *kind);
         if let Some(present) = present {
-            if present.status != status {
+            if *present.status != *status {
                 present.last_transition_time = Some(now.clone());
             }
-            present.status = status.into();
-            present.reason = reason.into();
-            present.message = message;
+            // What stays the same stays the same text, which earlier states share.
+            let renew = |text: &mut Arc<str>, new: &str| {
+                if **text != *new {
+                    *text = new.into();
+                }
+            };
+            renew(&mut present.status, status);
+            renew(&mut present.reason, reason);
+            renew(&mut present.message, &message);
             present.last_heartbeat_time = Some(now);
             return;
         }
+        self.conditions.reserve_exact(1);
         self.conditions.push(Condition {
             kind: kind.into(),
             status: status.into(),
             reason: reason.into(),
-            message,
+            message: message.into(),
             last_heartbeat_time: Some(now.clone()),
             last_transition_time: Some(now),
         });
@@ -276,12 +289,22 @@ impl Health {
 
     /// Whether anything that people act on differs: times alone do not count.
     pub fn differs(&self, other: &Self) -> bool {
-        const VOLATILE: &[&str] = &["probe", "clockSkewMs", "parts"];
         // Not the messages, which would make an event of every look.
         let (own, others) = (self.conditions.iter(), other.conditions.iter());
         !own.map(Condition::state).eq(others.map(Condition::state))
             || self.last_error.as_ref().map(|e| &e.0) != other.last_error.as_ref().map(|e| &e.0)
             || !self.status.is_same_but(&other.status, VOLATILE)
+    }
+
+    /// A number that is the same, as good as certainly, for states that do not differ.
+    pub fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for condition in &self.conditions {
+            condition.state().hash(&mut hasher);
+        }
+        self.last_error.as_ref().map(|e| &e.0).hash(&mut hasher);
+        self.status.hash_but(VOLATILE, &mut hasher);
+        hasher.finish()
     }
 }
 
@@ -448,7 +471,10 @@ mod tests {
         refused.status.put("probe", &json!({"phasesMs": {}}));
         health.observe(&refused, Depth::Workloads, 2_000, false);
         assert_eq!(ready(&health), "False");
-        assert_eq!(health.condition("Reachable").unwrap().status, "True");
+        assert_eq!(
+            health.condition("Reachable").unwrap().status.as_ref(),
+            "True"
+        );
         assert_eq!(health.reached_ms, 1_000);
         let known = health.status.get("workloads");
         assert_eq!(known, Some(json!([{"name": "web"}])));

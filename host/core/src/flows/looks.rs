@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -10,6 +11,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
+use serde_json::Value;
 use tokio::{sync::Semaphore, time::Instant};
 use tracing::Instrument;
 
@@ -24,8 +26,9 @@ use crate::{
     words::{Cluster, Depth, Durations, Fault, Observation, Rules, Status, Uid, Verdict},
 };
 
-/// Host requests of the background at once; members whose last look failed take at most half.
-const PLACES: usize = 256;
+/// Looks of the background at once; members whose last look failed take at most half. Each is a plugin's instance, whose
+/// place keeps some of its memory for the next.
+const PLACES: usize = 128;
 
 /// Who wants the look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,16 +245,22 @@ pub(super) fn is_same_connection(a: &Entry, b: &Entry) -> bool {
 }
 
 /// Whether two objects of one cluster say the same about the way to it.
-pub(super) fn is_same_way(a: &Cluster, b: &Cluster) -> bool {
-    let of = |cluster: &Cluster| {
-        let object = cluster.object();
-        let extra = [super::input::TLS_SERVER_NAME, super::input::PROXY_URL];
-        (
-            object.get("spec").cloned(),
-            extra.map(|key| cluster.annotation(key)),
-        )
-    };
-    a == b || of(a) == of(b)
+fn is_same_way(a: &Cluster, b: &Cluster) -> bool {
+    a == b || way(a) == way(b)
+}
+
+/// A number that is the same, as good as certainly, for objects that say the same about the way to their cluster.
+pub(super) fn way_digest(cluster: &Cluster) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    way(cluster).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn way(cluster: &Cluster) -> (Option<Value>, [Option<String>; 2]) {
+    let object = cluster.object();
+    let extra = [super::input::TLS_SERVER_NAME, super::input::PROXY_URL];
+    let spec = object.get("spec").cloned();
+    (spec, extra.map(|key| cluster.annotation(key)))
 }
 
 fn silent(reason: &str, message: &str) -> Observation {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
@@ -16,12 +17,12 @@ use tokio::{
 use super::{
     clusters::Clusters,
     health::{Health, Periods, WRITE_BACK_EVERY},
-    looks::{Wanted, is_same_connection, is_same_way},
+    looks::{Wanted, is_same_connection, way_digest},
     mirror::{Entry, Synced},
 };
 use crate::{
     ports::{Call, Table},
-    words::{Cluster, ClusterName, Condition, Depth, Uid},
+    words::{ClusterName, Depth, Uid},
 };
 
 /// Looks of the background give up after this long, by what they ask for.
@@ -38,8 +39,15 @@ const EXPIRING_MS: u64 = 7 * 24 * 3600 * 1000;
 /// What is known of a member is written to the store at least this often while it changes.
 const SAVE_EVERY_MS: u64 = 60 * 1000;
 
-/// Kind, status and reason of each condition that was written back.
-type States = Vec<[String; 3]>;
+/// When something was written, and a digest of what: not the text, which would stay in memory for every cluster.
+type Written = (u64, u64);
+
+/// What was last written to the store of what is known of a member.
+struct Saved {
+    at_ms: u64,
+    looked_ms: u64,
+    digest: u64,
+}
 
 struct Watched {
     handle: AbortHandle,
@@ -159,7 +167,7 @@ impl Clusters {
     /// Ages, duplicates, expiring credentials, and what is known of members into the store; until
     /// dropped.
     pub async fn keep_rounds(&self, periods: Periods) {
-        let mut saved: HashMap<Uid, (u64, Arc<Health>)> = HashMap::new();
+        let mut saved: HashMap<Uid, Saved> = HashMap::new();
         let mut round = tokio::time::interval(ROUND);
         round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -205,7 +213,7 @@ impl Clusters {
         }
     }
 
-    async fn save_health(&self, saved: &mut HashMap<Uid, (u64, Arc<Health>)>, now: u64) {
+    async fn save_health(&self, saved: &mut HashMap<Uid, Saved>, now: u64) {
         let (entries, _) = self.mirror.all();
         let mut changes = Vec::new();
         let mut next = HashMap::with_capacity(entries.len());
@@ -213,9 +221,10 @@ impl Clusters {
             if entry.health.looked_ms == 0 {
                 continue;
             }
-            let kept = saved.remove(&entry.uid).filter(|(at, health)| {
-                Arc::ptr_eq(health, &entry.health)
-                    || (now.saturating_sub(*at) < SAVE_EVERY_MS && !health.differs(&entry.health))
+            let (looked_ms, digest) = (entry.health.looked_ms, entry.health.digest());
+            let kept = saved.remove(&entry.uid).filter(|saved| {
+                let is_recent = now.saturating_sub(saved.at_ms) < SAVE_EVERY_MS;
+                saved.digest == digest && (saved.looked_ms == looked_ms || is_recent)
             });
             if let Some(kept) = kept {
                 next.insert(entry.uid.clone(), kept);
@@ -224,7 +233,12 @@ impl Clusters {
             if let Ok(bytes) = serde_json::to_vec(entry.health.as_ref()) {
                 changes.push((Table::Probes, entry.uid.as_str().to_owned(), Some(bytes)));
             }
-            next.insert(entry.uid.clone(), (now, entry.health.clone()));
+            let saved = Saved {
+                at_ms: now,
+                looked_ms,
+                digest,
+            };
+            next.insert(entry.uid.clone(), saved);
         }
         *saved = next;
         if !changes.is_empty()
@@ -295,9 +309,9 @@ struct Member {
 impl Member {
     async fn follow(self, first: Duration) {
         let mut wait = first;
-        // Not the entries: what was known then would stay in memory.
-        let mut last: Option<Cluster> = None;
-        let mut written: Option<(u64, States)> = None;
+        // Not the objects: what was known then would stay in memory.
+        let mut last: Option<u64> = None;
+        let mut written: Option<Written> = None;
         loop {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -305,9 +319,8 @@ impl Member {
             }
             let Some(entry) = self.entry() else { return };
             let now = self.clusters.world.now_ms();
-            let is_moved = last
-                .as_ref()
-                .is_some_and(|last| !is_same_way(last, &entry.cluster));
+            let way = way_digest(&entry.cluster);
+            let is_moved = last.is_some_and(|last| last != way);
             let depth = entry.health.due(&self.periods, now);
             let deadline = if depth == Depth::Reach {
                 REACH_DEADLINE
@@ -320,14 +333,12 @@ impl Member {
             } else {
                 Wanted::Background
             };
-            self.clusters
-                .looks
-                .look(&entry, depth, deadline, wanted)
-                .await;
-            last = Some(entry.cluster.clone());
+            // Boxed, both: most of the time a member waits for its next turn, and needs the room then only.
+            Box::pin(self.clusters.looks.look(&entry, depth, deadline, wanted)).await;
+            last = Some(way);
             drop(entry);
             let Some(entry) = self.entry() else { return };
-            self.write_back(&entry, &mut written).await;
+            Box::pin(self.write_back(&entry, &mut written)).await;
             let period = entry.health.period(&self.periods);
             wait = period.mul_f64(0.9 + 0.2 * self.clusters.dice());
         }
@@ -341,13 +352,15 @@ impl Member {
     }
 
     /// Writes conditions into a registry that keeps them: when they change, else every 5 minutes.
-    async fn write_back(&self, entry: &Entry, written: &mut Option<(u64, States)>) {
+    async fn write_back(&self, entry: &Entry, written: &mut Option<Written>) {
         let now = self.clusters.world.now_ms();
         let health = entry.health.as_ref();
-        let states = health.conditions.iter().map(Condition::state);
-        let states: States = states.map(|s| s.map(str::to_owned)).collect();
-        let is_due = written.as_ref().is_none_or(|(at, last)| {
-            *last != states || now.saturating_sub(*at) >= WRITE_BACK_EVERY.as_millis() as u64
+        let mut states = DefaultHasher::new();
+        let conditions = health.conditions.iter();
+        conditions.for_each(|condition| condition.state().hash(&mut states));
+        let states = states.finish();
+        let is_due = written.is_none_or(|(at, last)| {
+            last != states || now.saturating_sub(at) >= WRITE_BACK_EVERY.as_millis() as u64
         });
         if !is_due || health.conditions.is_empty() {
             return;

@@ -30,27 +30,27 @@ pub struct Endpoint {
     pub url: String,
 }
 
-/// A condition as Kubernetes writes it.
+/// A condition as Kubernetes writes it. States of a cluster share the texts that stay the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// `Ready`, `Reachable`…
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Arc<str>,
     /// `True`, `False` or `Unknown`.
-    pub status: String,
+    pub status: Arc<str>,
     /// A typed reason; may be empty.
     #[serde(default)]
-    pub reason: String,
+    pub reason: Arc<str>,
     /// One line for people.
     #[serde(default)]
-    pub message: String,
+    pub message: Arc<str>,
     /// RFC 3339; when a probe last looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_heartbeat_time: Option<String>,
+    pub last_heartbeat_time: Option<Arc<str>>,
     /// RFC 3339; when the status last changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_transition_time: Option<String>,
+    pub last_transition_time: Option<Arc<str>>,
 }
 
 impl Condition {
@@ -72,9 +72,34 @@ pub struct Cluster {
 struct Kept {
     text: Box<str>,
     /// What lists select by, so that none of them parses every object.
-    labels: BTreeMap<String, String>,
+    labels: Labels,
     /// The tree, while somebody holds it.
     tree: Mutex<Weak<Map<String, Value>>>,
+}
+
+/// Labels, sorted by key, in as little memory as they need.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Labels(Box<[(Box<str>, Box<str>)]>);
+
+impl Labels {
+    fn new(labels: BTreeMap<String, String>) -> Self {
+        let boxed = |(key, value): (String, String)| (key.into(), value.into());
+        Self(labels.into_iter().map(boxed).collect())
+    }
+
+    /// The value of a label.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let at = self.0.binary_search_by(|(k, _)| k.as_ref().cmp(key)).ok()?;
+        self.0.get(at).map(|(_, value)| value.as_ref())
+    }
+
+    /// All of them.
+    pub fn to_map(&self) -> BTreeMap<String, String> {
+        let pairs = self.0.iter();
+        pairs
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .collect()
+    }
 }
 
 impl fmt::Debug for Cluster {
@@ -116,7 +141,7 @@ impl Cluster {
             .unwrap_or_default()
             .parse()
             .map_err(|e| Error::Malformed(format!("metadata.name: {e}")))?;
-        let labels = texts(metadata, "labels");
+        let labels = Labels::new(texts(metadata, "labels"));
         let object = Value::Object(object);
         if !is_within(&object, MAX_DEPTH) {
             let message = format!("the object is nested deeper than {MAX_DEPTH} levels");
@@ -180,7 +205,7 @@ impl Cluster {
     }
 
     /// `metadata.labels`; values that are no text are left out.
-    pub fn labels(&self) -> &BTreeMap<String, String> {
+    pub fn labels(&self) -> &Labels {
         &self.kept.labels
     }
 

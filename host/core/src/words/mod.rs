@@ -15,7 +15,7 @@ mod secret;
 mod selector;
 
 pub use access::{Caller, Role};
-pub use cluster::{Cluster, Condition, Endpoint, GROUP_VERSION, KIND};
+pub use cluster::{Cluster, Condition, Endpoint, GROUP_VERSION, KIND, Labels};
 pub use connection::{
     Fault, FaultReason, LineStream, Mapping, Method, Phases, Refusal, Request, ResourceGrant,
     Response, Rules, Writes,

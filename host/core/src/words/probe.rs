@@ -1,6 +1,9 @@
 //! One look at a member.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -68,28 +71,46 @@ pub struct Observation {
     pub status: Status,
 }
 
-/// What was seen, part by part. Each part is kept as its JSON text, which states of a member share while it stays the
-/// same: thousands of them lie in memory.
+/// What was seen, part by part, sorted by name. Each part is kept as its JSON text, which states of a member share while
+/// it stays the same: thousands of them lie in memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Map<String, Value>", into = "Map<String, Value>")]
-pub struct Status(BTreeMap<Arc<str>, Arc<str>>);
+pub struct Status(Vec<(Arc<str>, Arc<str>)>);
 
 impl Status {
+    fn place(&self, part: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(name, _)| name.as_ref().cmp(part))
+    }
+
+    fn found(&self, part: &str) -> Option<&(Arc<str>, Arc<str>)> {
+        self.0.get(self.place(part).ok()?)
+    }
+
+    fn set(&mut self, name: Arc<str>, text: Arc<str>) {
+        match self.place(&name) {
+            Ok(at) => self.0[at] = (name, text),
+            Err(at) => {
+                self.0.reserve_exact(1);
+                self.0.insert(at, (name, text));
+            }
+        }
+    }
+
     /// One part.
     #[must_use]
     pub fn get(&self, part: &str) -> Option<Value> {
-        self.0.get(part).map(|text| parsed(text))
+        self.found(part).map(|(_, text)| parsed(text))
     }
 
     /// Whether there is such a part.
     #[must_use]
     pub fn contains(&self, part: &str) -> bool {
-        self.0.contains_key(part)
+        self.place(part).is_ok()
     }
 
     /// The parts' names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(|name| name.as_ref())
+        self.0.iter().map(|(name, _)| name.as_ref())
     }
 
     /// Name and value of each part, sorted.
@@ -101,30 +122,38 @@ impl Status {
 
     /// Sets a part.
     pub fn put(&mut self, part: &str, value: &Value) {
-        self.0.insert(part.into(), value.to_string().into());
+        self.set(part.into(), value.to_string().into());
     }
 
     /// Takes a part over as it is in `other`, where it is in there.
     pub fn take(&mut self, part: &str, other: &Self) {
-        if let Some((name, text)) = other.0.get_key_value(part)
+        if let Some((name, text)) = other.found(part)
             && !self.is_same_part(part, other)
         {
-            self.0.insert(name.clone(), text.clone());
+            self.set(name.clone(), text.clone());
         }
     }
 
     /// Whether a part says in both the same.
     #[must_use]
     pub fn is_same_part(&self, part: &str, other: &Self) -> bool {
-        self.0.get(part) == other.0.get(part)
+        self.found(part) == other.found(part)
+    }
+
+    fn but<'a>(&'a self, aside: &'a [&str]) -> impl Iterator<Item = &'a (Arc<str>, Arc<str>)> {
+        let parts = self.0.iter();
+        parts.filter(|(name, _)| !aside.contains(&name.as_ref()))
     }
 
     /// Whether both are the same, some parts aside.
     #[must_use]
     pub fn is_same_but(&self, other: &Self, aside: &[&str]) -> bool {
-        let is_kept = |(name, _): &(&Arc<str>, &Arc<str>)| !aside.contains(&name.as_ref());
-        let (own, others) = (self.0.iter(), other.0.iter());
-        own.filter(is_kept).eq(others.filter(is_kept))
+        self.but(aside).eq(other.but(aside))
+    }
+
+    /// Feeds a hash with all but some parts.
+    pub fn hash_but(&self, aside: &[&str], hasher: &mut impl Hasher) {
+        self.but(aside).for_each(|part| part.hash(hasher));
     }
 }
 
@@ -136,6 +165,7 @@ fn parsed(text: &str) -> Value {
 impl From<Map<String, Value>> for Status {
     fn from(parts: Map<String, Value>) -> Self {
         let text = |(name, value): (String, Value)| (name.into(), value.to_string().into());
+        // The map is sorted.
         Self(parts.into_iter().map(text).collect())
     }
 }

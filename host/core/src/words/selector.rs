@@ -57,11 +57,17 @@ impl Selector {
 
     /// Whether an object with these labels is selected.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.picks(|key| labels.get(key).map(String::as_str))
+    }
+
+    /// The same for an object that says what the value of a label is.
+    pub fn picks<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+        let is_among = |values: &[String], v: &str| values.iter().any(|one| one == v);
         self.requirements.iter().all(|r| {
-            let value = labels.get(&r.key);
+            let value = label(&r.key);
             match &r.test {
-                Test::In(values) => value.is_some_and(|v| values.contains(v)),
-                Test::NotIn(values) => value.is_none_or(|v| !values.contains(v)),
+                Test::In(values) => value.is_some_and(|v| is_among(values, v)),
+                Test::NotIn(values) => value.is_none_or(|v| !is_among(values, v)),
                 Test::Exists => value.is_some(),
                 Test::Absent => value.is_none(),
             }

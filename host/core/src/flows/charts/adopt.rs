@@ -48,7 +48,7 @@ impl ChartFlows {
                     release: release.to_owned(),
                     namespace: request.namespace.clone(),
                     cluster: entry.cluster.name().to_string(),
-                    labels: entry.cluster.labels().clone(),
+                    labels: entry.cluster.labels().to_map(),
                     ..Facts::default()
                 };
                 let asked = (facts, bytes::Bytes::new());

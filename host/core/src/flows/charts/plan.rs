@@ -110,7 +110,7 @@ impl Inner {
             action: "install".into(),
             revision: 1,
             cluster: entry.cluster.name().to_string(),
-            labels: entry.cluster.labels().clone(),
+            labels: entry.cluster.labels().to_map(),
             kube_version: kube_version.to_owned(),
             api_versions,
             backend: String::new(),

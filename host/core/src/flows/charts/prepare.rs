@@ -127,7 +127,7 @@ impl ChartFlows {
                 let cluster = entry.cluster.name().as_str();
                 let facts = Facts {
                     cluster: cluster.to_owned(),
-                    labels: entry.cluster.labels().clone(),
+                    labels: entry.cluster.labels().to_map(),
                     ..facts.clone()
                 };
                 let asked = (facts, bytes::Bytes::new());

@@ -300,7 +300,7 @@ impl Course {
             namespace,
             action: self.sealed.actions.get(row).cloned().unwrap_or_default(),
             cluster: entry.cluster.name().to_string(),
-            labels: entry.cluster.labels().clone(),
+            labels: entry.cluster.labels().to_map(),
             ..Facts::default()
         }
     }

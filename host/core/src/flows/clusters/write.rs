@@ -48,7 +48,7 @@ impl Clusters {
         let name = self.name_for(&mut draft)?;
         strip_server_fields(&mut draft.object, &name);
         let cluster = Cluster::from_object(draft.object.clone())?;
-        if !caller.selector.is_empty() && !caller.selector.matches(cluster.labels()) {
+        if !caller.selector.is_empty() && !caller.selector.picks(|key| cluster.labels().get(key)) {
             return Err(outside(caller));
         }
         if self.mirror.get(&name).is_some() && options.is_dry_run {
@@ -252,7 +252,7 @@ impl Clusters {
         }
         check_version(present, asked.resource_version().as_deref())?;
         for labels in [present.cluster.labels(), asked.labels()] {
-            if !caller.selector.is_empty() && !caller.selector.matches(labels) {
+            if !caller.selector.is_empty() && !caller.selector.picks(|key| labels.get(key)) {
                 return Err(outside(caller));
             }
         }

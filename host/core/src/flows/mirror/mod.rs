@@ -475,7 +475,7 @@ fn expired(at: u64) -> Error {
 impl Entry {
     /// Whether a selector selects it.
     pub fn is_selected_by(&self, selector: &Selector) -> bool {
-        selector.is_empty() || selector.matches(self.cluster.labels())
+        selector.is_empty() || selector.picks(|key| self.cluster.labels().get(key))
     }
 }
 

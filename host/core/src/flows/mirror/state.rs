@@ -8,7 +8,7 @@ use super::{Entry, MAX_EVENTS, MAX_SEEN, MirrorEvent, Rendered, Seen, State};
 use crate::{
     flows::health::Health,
     ports::Object,
-    words::{Cluster, ClusterName, Uid},
+    words::{Cluster, ClusterName, Labels, Uid},
 };
 
 impl State {
@@ -167,13 +167,7 @@ impl Seen {
 
 /// Compares what people wrote, whichever registry it is in: not what each registry sets for itself.
 fn says_the_same(a: &Cluster, b: &Cluster) -> bool {
-    fn written(
-        cluster: &Cluster,
-    ) -> (
-        BTreeMap<String, String>,
-        BTreeMap<String, String>,
-        Option<Value>,
-    ) {
+    fn written(cluster: &Cluster) -> (Labels, BTreeMap<String, String>, Option<Value>) {
         let spec = cluster.object().get("spec").cloned();
         (cluster.labels().clone(), cluster.annotations(), spec)
     }

@@ -21,7 +21,7 @@ fn label(mirror: &Mirror, name: &str) -> Option<String> {
         .cluster
         .labels()
         .get("l")
-        .cloned()
+        .map(str::to_owned)
 }
 
 fn look(mirror: &Mirror, name: &ClusterName, uid: &Uid, seen: &Health) {
@@ -87,8 +87,8 @@ fn a_namesake_inherits_no_health() {
     let condition = Condition {
         kind: "Ready".into(),
         status: "True".into(),
-        reason: String::new(),
-        message: String::new(),
+        reason: "".into(),
+        message: "".into(),
         last_heartbeat_time: None,
         last_transition_time: None,
     };

@@ -97,6 +97,7 @@ struct Script {
     guards: Vec<(String, String, Answer)>,
     healthy: BTreeMap<String, Value>,
     objects: Option<objects::Objects>,
+    keeps_puts: bool,
 }
 
 impl State {
@@ -145,6 +146,7 @@ impl FakeMember {
                 guards: Vec::new(),
                 healthy: healthy(1),
                 objects: None,
+                keeps_puts: false,
             }),
             seen: Mutex::new(Vec::new()),
             gate: watch::channel(None).0,
@@ -205,6 +207,11 @@ impl FakeMember {
     /// From now on, the answer to requests for this path (without query), or to those of one method, as in `PATCH /path`.
     pub fn answer(&self, path: &str, answer: Answer) {
         self.state.script().paths.insert(path.to_owned(), answer);
+    }
+
+    /// From now on, what is `PUT` is answered with 201, and given back to whoever asks at its path.
+    pub fn keep_puts(&self) {
+        self.state.script().keeps_puts = true;
     }
 
     /// From now on, the answer to requests below this path that come without this `Authorization`.

@@ -178,6 +178,13 @@ fn choose(state: &State, path: &str, seen: &Seen) -> (Answer, Duration) {
         guard(&script, path).filter(|(_, wanted, _)| authorization != Some(wanted.as_str()))
     {
         refusal.clone()
+    } else if script.keeps_puts && seen.method == "PUT" {
+        let kind = seen.headers.iter().find(|(name, _)| name == "content-type");
+        let kind = kind.map_or("application/octet-stream", |(_, kind)| kind);
+        let length = seen.body.len().to_string();
+        let kept = Answer::bytes(200, kind, seen.body.clone()).header("content-length", &length);
+        script.paths.insert(path.to_owned(), kept);
+        Answer::bytes(201, "text/plain", Vec::new())
     } else if let Some(answer) = script
         .paths
         .get(&format!("{} {path}", seen.method))

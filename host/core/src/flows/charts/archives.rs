@@ -78,12 +78,8 @@ impl ChartFlows {
             }
             None => None,
         };
-        if let Ok(mut known) = self.archive(&digest).await {
-            if signed_by.is_some() && known.signed_by != signed_by {
-                known.signed_by = signed_by;
-                self.write_archive(&known).await?;
-            }
-            return Ok(known);
+        if let Ok(known) = self.archive(&digest).await {
+            return self.signed(known, signed_by).await;
         }
         let (_, backend) = self.inner.backend(None)?;
         let chart = backend.describe(Call::client(), bytes.clone()).await;
@@ -104,6 +100,25 @@ impl ChartFlows {
         self.inner.archives.keep(bytes).await?;
         self.write_archive(&info).await?;
         Ok(info)
+    }
+
+    /// Looks at a signature that was found for a kept archive, where one was.
+    pub(super) async fn sign(&self, digest: &str, provenance: Option<Bytes>) -> Result<()> {
+        let (Some(keys), Some(provenance)) = (self.inner.provenance.get(), provenance) else {
+            return Ok(());
+        };
+        let now_ms = self.inner.world.now_ms();
+        let signed_by = keys.signer(Some(&provenance), digest, now_ms)?;
+        let known = self.archive(digest).await?;
+        self.signed(known, signed_by).await.map(drop)
+    }
+
+    async fn signed(&self, mut known: ArchiveInfo, by: Option<String>) -> Result<ArchiveInfo> {
+        if by.is_some() && known.signed_by != by {
+            known.signed_by = by;
+            self.write_archive(&known).await?;
+        }
+        Ok(known)
     }
 
     async fn write_archive(&self, info: &ArchiveInfo) -> Result<()> {

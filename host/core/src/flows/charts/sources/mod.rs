@@ -12,7 +12,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{ChartFlows, archives::MAX_ARCHIVE_BYTES, request::ChartSource};
+use super::{
+    ChartFlows,
+    archives::{ArchiveInfo, MAX_ARCHIVE_BYTES},
+    request::ChartSource,
+};
 use crate::{
     error::{Error, FieldError, Result},
     ports::{Fetch, Fetched},
@@ -156,7 +160,10 @@ impl ChartFlows {
             self.fetch_listed(chart).await?
         };
         match (obtained.archive, obtained.digest) {
-            (None, Some(digest)) => Ok(digest),
+            (None, Some(digest)) => {
+                self.sign(&digest, obtained.provenance).await?;
+                Ok(digest)
+            }
             (Some(bytes), digest) => {
                 if digest.is_some_and(|d| d != sha256(&bytes)) {
                     return Err(Error::Source(format!(
@@ -217,9 +224,9 @@ impl ChartFlows {
         });
         let listed = parsed.await;
         let listed = listed.map_err(|e| Error::Internal(format!("an index: {e}")))??;
-        let is_known = match &listed.digest {
-            Some(digest) => self.usable_archive(digest).await.is_ok(),
-            None => false,
+        let known = match &listed.digest {
+            Some(digest) => self.usable_archive(digest).await.ok(),
+            None => None,
         };
         let mut obtained = Obtained {
             source: listed.link.to_string(),
@@ -227,12 +234,19 @@ impl ChartFlows {
             archive: None,
             provenance: None,
         };
-        if !is_known {
-            let (field, repository) = (Field::Repository, Some(&repository));
+        let (field, repository) = (Field::Repository, Some(&repository));
+        if known.is_none() {
             obtained.archive = Some(self.download(field, &listed.link, repository).await?);
+        }
+        if self.wants_provenance(known.as_ref()) {
             obtained.provenance = self.provenance_of(field, &listed.link, repository).await?;
         }
         Ok(obtained)
+    }
+
+    /// Whether a signature is looked for: there is a keyring, and that of the kept archive is not known yet.
+    fn wants_provenance(&self, known: Option<&ArchiveInfo>) -> bool {
+        self.inner.provenance.get().is_some() && known.is_none_or(|k| k.signed_by.is_none())
     }
 
     /// The `.prov` beside an archive, where there is a keyring to check it and it is there.
@@ -242,7 +256,7 @@ impl ChartFlows {
         archive: &Link,
         repository: Option<&Repository>,
     ) -> Result<Option<Bytes>> {
-        if self.inner.provenance.get().is_none() {
+        if !self.wants_provenance(None) {
             return Ok(None);
         }
         let link = archive.clone().with_suffix(".prov");

@@ -209,10 +209,8 @@ pub(super) async fn pull(
         archive: None,
         provenance: None,
     };
-    let has_keyring = flows.inner.provenance.get().is_some();
-    let is_known = flows.usable_archive(&digest).await.is_ok();
-    let prov = layer(&[PROVENANCE]).filter(|_| has_keyring && !is_known);
-    if let Some(prov) = prov {
+    let known = flows.usable_archive(&digest).await.ok();
+    if let Some(prov) = layer(&[PROVENANCE]).filter(|_| flows.wants_provenance(known.as_ref())) {
         let digest = index::digest(&prov.digest)
             .ok_or_else(|| nonsense("its provenance's digest is no SHA-256"))?;
         let blob = session
@@ -220,7 +218,7 @@ pub(super) async fn pull(
             .await?;
         obtained.provenance = Some(blob);
     }
-    if !is_known {
+    if known.is_none() {
         let blob = session
             .blob(reference, &digest, MAX_ARCHIVE_BYTES as u64)
             .await?;

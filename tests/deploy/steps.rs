@@ -1,5 +1,7 @@
 //! What happens within a change: hooks, failures, undoing, what stays.
 
+use helm_chart::File;
+use optikon_tests::archive;
 use serde_json::json;
 
 use crate::bed::{bed, object, only, upload, web};
@@ -147,4 +149,54 @@ async fn a_wait_ends_with_what_was_not_ready() {
         "{failed:#}"
     );
     assert_eq!(bed.item("stuck", "").await["status"], "failed");
+}
+
+/// A chart with one Job, whose pods are as these lines say.
+fn with_job(pod: &str) -> Vec<u8> {
+    let job = format!(
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: load}}\nspec:\n  backoffLimit: 0\n  template:\n{pod}"
+    );
+    let head = b"apiVersion: v2\nname: loads\nversion: 1.0.0\n".to_vec();
+    let files = [
+        File::new("Chart.yaml", head),
+        File::new("templates/job.yaml", job.into_bytes()),
+    ];
+    archive::pack("loads", &files).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_waited_for_to_their_end_when_that_is_asked_for() {
+    const SPEC: &str =
+        "    spec: {restartPolicy: Never, containers: [{name: a, image: a}], nodeSelector: {at: ";
+    let bed = bed().await;
+    // No node is like that: its Job starts and never ends.
+    let endless = with_job(&format!("{SPEC}nowhere}}}}\n"));
+    let endless = upload(&bed.gateway, endless).await.unwrap();
+    let started = json!({"options": {"wait": true}});
+    only(&bed.install(&endless, "begins", started).await, "succeeded");
+    let more = json!({"options": {"waitForJobs": true, "timeoutSeconds": 2}});
+    let failed = bed.install(&endless, "never-ends", more).await;
+    let row = only(&failed, "failed");
+    assert_eq!(row["reason"], "Timeout", "{failed:#}");
+    let message = row["message"].as_str().unwrap();
+    assert!(message.contains("the job is not complete"), "{message}");
+
+    let plain = "    spec: {restartPolicy: Never, containers: [{name: a, image: a}]}\n";
+    let file = bed.file("loads.tgz", &with_job(plain));
+    let (file, namespace) = (file.to_str().unwrap(), "ends");
+    let mut install = vec!["chart", "install", "ends", file, "--clusters", "full"];
+    install.extend(["-n", namespace, "--create-namespace", "--wait"]);
+    install.push("--wait-for-jobs");
+    bed.gateway.run_ok(&install).await.unwrap();
+    let path = "/apis/batch/v1/namespaces/ends/jobs/load";
+    let job = object(&bed.full, path).await.unwrap();
+    assert_eq!(job["status"]["succeeded"], 1, "{job:#}");
+
+    let fails = "    metadata: {annotations: {testbed.optikon.io/fail: \"true\"}}\n";
+    let digest = with_job(&format!("{fails}{plain}"));
+    let digest = upload(&bed.gateway, digest).await.unwrap();
+    let more = json!({"options": {"waitForJobs": true}});
+    let failed = bed.install(&digest, "fails", more).await;
+    let message = only(&failed, "failed")["message"].as_str().unwrap();
+    assert!(message.contains("the job failed"), "{failed:#}");
 }

@@ -8,7 +8,7 @@ use crate::{
     flow::Flow,
     objects::Object,
     plan::Plan,
-    ready::readiness,
+    ready::{readiness, readiness_with_jobs},
     record::{Info, Record, is_pending, stamp},
     store::{Entry, Stored},
     view,
@@ -257,7 +257,12 @@ impl<C: Requester, W: World, T: Target + 'static> Flow<'_, C, W, T> {
             }
         }
         if self.options.waits() {
-            self.wait_until(&change.objects, readiness, "wait").await?;
+            let rule = if self.options.wait_for_jobs {
+                readiness_with_jobs
+            } else {
+                readiness
+            };
+            self.wait_until(&change.objects, rule, "wait").await?;
         }
         self.run_hooks(&mut change.new, &format!("post-{word}"))
             .await

@@ -15,6 +15,7 @@ const HISTORY_MAX: u32 = 10;
 pub struct Options {
     pub timeout_ms: Option<u64>,
     pub wait: bool,
+    pub wait_for_jobs: bool,
     pub atomic: bool,
     pub force: bool,
     pub create_namespace: bool,

@@ -209,6 +209,16 @@ fn job_started(value: &Value) -> Readiness {
     }
 }
 
+/// The same, where a Job has to have run to its end rather than to have started.
+#[must_use]
+pub fn readiness_with_jobs(value: &Value) -> Readiness {
+    let is_job = text(value, "/apiVersion").starts_with("batch/") && text(value, "/kind") == "Job";
+    match readiness(value) {
+        Ready if is_job => finished(value),
+        other => other,
+    }
+}
+
 fn by_conditions(value: &Value) -> Readiness {
     if let Some(("True", _, message)) = condition(value, "Stalled") {
         return Failed(or(message, "it is stalled").into());

@@ -6,7 +6,7 @@ use serde::Deserialize;
 /// What Helm waits for by default.
 const TIMEOUT_MS: u64 = 300_000;
 
-/// Everything off, 300 s. What Tiller has no word for (`skipCrds`, `historyMax`, `takeOwnership`, `createNamespace`, as it
+/// Everything off, 300 s. What Tiller has no word for (`waitForJobs`, `skipCrds`, `historyMax`, `takeOwnership`, `createNamespace`, as it
 /// always creates it) is not read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

@@ -172,7 +172,7 @@ pub trait Charts: Send + Sync + std::fmt::Debug {
     ) -> Result<Prepared>;
 
     /// Applies a plan as a first revision. `options` is a JSON object: `timeoutMs`, `wait`,
-    /// `atomic`, `createNamespace`, `takeOwnership`, `noHooks`, `force`, `historyMax`.
+    /// `waitForJobs`, `atomic`, `createNamespace`, `takeOwnership`, `noHooks`, `force`, `historyMax`.
     async fn install(
         &self,
         call: Call,

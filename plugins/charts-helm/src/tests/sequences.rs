@@ -132,6 +132,33 @@ fn objects_of_others_are_left_alone() {
     assert!(bed.has("a"), "it belongs to another release now");
 }
 
+/// Helm's rule: what a rollback applies the chart has rendered before, so it is marked as the release's own without a look
+/// at whose it is by now.
+#[test]
+fn a_rollback_takes_back_what_became_anothers_and_leaves_alone_what_it_drops() {
+    let bed = Bed::default();
+    bed.install(&[A], &json!({})).unwrap();
+    bed.upgrade(&[B], "{}", &json!({})).unwrap();
+    assert!(bed.has("b") && !bed.has("a"));
+    let others = |name: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": name, "annotations": {"meta.helm.sh/release-name": "other"}},
+        })
+    };
+    for name in ["a", "b"] {
+        bed.server.put(&format!("{MAPS}/{name}"), others(name));
+    }
+    let again = bed.upgrade(&[A], "{}", &json!({})).unwrap_err();
+    assert_eq!(again.code, ErrorCode::Conflict, "an upgrade does look");
+    block_on(bed.flow(&json!({})).rollback(1)).unwrap();
+    let owner = |name: &str| {
+        let object = bed.server.get(&format!("{MAPS}/{name}")).unwrap();
+        object["metadata"]["annotations"]["meta.helm.sh/release-name"].clone()
+    };
+    assert_eq!((owner("a"), owner("b")), (json!("rel"), json!("other")));
+}
+
 #[test]
 fn in_a_namespace_that_is_made_nothing_has_to_be_looked_for() {
     let asked = |bed: &Bed| {

@@ -135,6 +135,56 @@ fn what_will_never_be_ready_ends_the_wait() {
 }
 
 #[test]
+fn a_plain_job_has_to_have_started_or_where_that_is_asked_for_to_be_complete() {
+    const JOB: (&str, &str) = (
+        "templates/j.yaml",
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j}\n",
+    );
+    let told = |version: &str, status: Value| {
+        json!({"type": "MODIFIED", "object": {"apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {"name": "j", "resourceVersion": version}, "status": status}})
+    };
+    let at_end = |condition: &str| {
+        json!({"startTime": "2026-01-01T00:00:00Z",
+            "conditions": [{"type": condition, "status": "True", "message": "of its own"}]})
+    };
+    let started = told("98", json!({"startTime": "2026-01-01T00:00:00Z"}));
+    let complete = told("99", at_end("Complete"));
+    let wait = |options: Value, events: &[&Value]| {
+        let bed = Bed::default();
+        let events = events.iter().map(|event| (*event).clone()).collect();
+        bed.server.watches.borrow_mut().push_back(Ok(events));
+        let done = bed.install(&[A, JOB], &options);
+        (done, bed.statuses())
+    };
+    let plain = json!({"wait": true, "timeoutMs": 5_000});
+    let jobs = json!({"wait": true, "waitForJobs": true, "timeoutMs": 5_000});
+    let atomic = json!({"atomic": true, "waitForJobs": true, "timeoutMs": 5_000});
+    wait(plain.clone(), &[&started]).0.unwrap();
+    let (slow, statuses) = wait(jobs.clone(), &[&started]);
+    let slow = slow.unwrap_err();
+    assert_eq!(slow.code, ErrorCode::Timeout);
+    assert!(
+        slow.message
+            .contains("Job \"j\" in namespace \"demo\": the job is not complete"),
+        "{}",
+        slow.message
+    );
+    assert_eq!(statuses, ["1 failed"]);
+    wait(jobs.clone(), &[&started, &complete]).0.unwrap();
+    wait(atomic, &[&started, &complete]).0.unwrap();
+    // Who does not wait does not wait for Jobs.
+    wait(json!({"waitForJobs": true}), &[]).0.unwrap();
+
+    let failed = told("99", at_end("Failed"));
+    for options in [plain, jobs] {
+        let failed = wait(options, &[&failed]).0.unwrap_err();
+        let message = &failed.message;
+        assert!(message.contains("the job failed: of its own"), "{message}");
+    }
+}
+
+#[test]
 fn a_custom_resource_is_ready_when_its_condition_says_so() {
     let bed = Bed::default();
     *bed.server.touch.borrow_mut() = Some(Box::new(|object| {

@@ -80,8 +80,10 @@ pub struct Override {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Options {
-    /// Waits until everything is ready.
+    /// Waits until everything is ready; a Job is when it has started.
     pub wait: bool,
+    /// With `wait` or `atomic`: a Job is ready when it is complete, and one that failed fails the change.
+    pub wait_for_jobs: bool,
     /// Per target; default 300.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u64>,
@@ -408,6 +410,10 @@ fn check_common(targets: &Targets, options: &Options, strategy: &Strategy) -> Re
             "options.timeoutSeconds",
             "must be 1 to 86400",
         ));
+    }
+    if options.wait_for_jobs && !options.wait && !options.atomic {
+        let message = "goes with wait or atomic: nothing is waited for without";
+        problems.push(FieldError::new("options.waitForJobs", message));
     }
     if options.reset_values && options.reuse_values {
         problems.push(FieldError::new(

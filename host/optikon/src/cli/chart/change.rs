@@ -101,6 +101,9 @@ pub(super) struct ApplyFlags {
     /// Undoes what a failure left behind.
     #[arg(long)]
     atomic: bool,
+    /// With --wait or --atomic: waits until Jobs are complete, not only started.
+    #[arg(long)]
+    wait_for_jobs: bool,
     /// Takes fields that other managers own; also makes a new revision of what is unchanged.
     #[arg(long)]
     force: bool,
@@ -189,6 +192,9 @@ pub(super) struct RollbackFlags {
     /// Takes fields that other managers own.
     #[arg(long)]
     force: bool,
+    /// With --wait: waits until Jobs are complete, not only started.
+    #[arg(long)]
+    wait_for_jobs: bool,
     /// Changes nothing and shows, per cluster, what would be.
     #[arg(long)]
     dry_run: bool,
@@ -289,6 +295,7 @@ async fn body(
 ) -> Result<Value> {
     let mut options = common.options()?;
     set(&mut options, "atomic", apply.atomic);
+    set(&mut options, "waitForJobs", apply.wait_for_jobs);
     set(&mut options, "force", apply.force);
     set(&mut options, "takeOwnership", apply.take_ownership);
     set(&mut options, "createNamespace", apply.create_namespace);
@@ -327,6 +334,7 @@ pub(super) async fn rollback(
 ) -> Result<ExitCode> {
     let mut options = flags.common.options()?;
     set(&mut options, "force", flags.force);
+    set(&mut options, "waitForJobs", flags.wait_for_jobs);
     let body = json!({
         "namespace": flags.common.namespace, "targets": flags.common.chosen.targets(),
         "toRevision": flags.revision, "options": options, "strategy": flags.order.strategy()?,

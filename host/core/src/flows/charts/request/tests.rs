@@ -17,7 +17,7 @@ fn every_wrong_field_of_a_request_is_named() {
     bad["release"] = json!({"name": "Web", "namespace": "a b"});
     bad["targets"] = json!({"all": true, "names": ["x"]});
     bad["strategy"] = json!({"maxFailures": "half", "waves": [{"count": 1, "percent": 5}]});
-    bad["options"] = json!({"timeoutSeconds": 0});
+    bad["options"] = json!({"timeoutSeconds": 0, "waitForJobs": true});
     assert_eq!(
         fields(bad),
         [
@@ -25,6 +25,7 @@ fn every_wrong_field_of_a_request_is_named() {
             "release.namespace",
             "targets.all",
             "options.timeoutSeconds",
+            "options.waitForJobs",
             "strategy.maxFailures",
             "strategy.waves[0]"
         ]

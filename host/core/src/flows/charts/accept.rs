@@ -92,7 +92,7 @@ impl ChartFlows {
             return Err(Error::invalid("dryRun", message));
         }
         let claim = self.inner.claim(once)?;
-        let chosen = targets::select(self.inner.clusters.mirror(), caller, &request.targets)?;
+        let chosen = self.chosen(caller, &request.targets).await?;
         // Handing over is the work of the one that is left.
         let usual = (kind == OperationKind::Adopt).then_some(adopt::LEFT);
         let (slot, _) = self.inner.backend(request.backend.as_deref().or(usual))?;
@@ -151,7 +151,7 @@ impl ChartFlows {
         identity.unwrap_or_else(|| target.uid.to_string())
     }
 
-    /// Takes the locks, journals together with `row`, and hands over to the runner.
+    /// Waits until the interrupted operations are known, takes the locks, journals together with `row`, and hands over to the runner.
     async fn accept(
         &self,
         operation: Operation,
@@ -159,6 +159,7 @@ impl ChartFlows {
         row: Option<(Table, String, Option<Vec<u8>>)>,
     ) -> Result<Operation> {
         let inner = &self.inner;
+        inner.recovered().await;
         let live = {
             let mut all = inner.live.lock().unwrap_or_else(PoisonError::into_inner);
             let wanted: Vec<String> = operation.targets.iter().map(|t| self.lock_of(t)).collect();
@@ -228,6 +229,7 @@ impl ChartFlows {
         if let Err(error) = self.recover().await {
             tracing::error!(%error, "interrupted operations could not be read; they stay as they are");
         }
+        self.inner.has_recovered.send_replace(true);
         let mut running = JoinSet::new();
         let taken = self
             .inner

@@ -12,6 +12,7 @@ mod auto;
 mod drift;
 mod events;
 mod foreign;
+mod identity;
 mod journal;
 mod once;
 mod plan;
@@ -23,6 +24,8 @@ mod run;
 mod sources;
 mod target;
 mod targets;
+#[cfg(test)]
+mod tests;
 mod watched;
 
 use std::{
@@ -78,6 +81,8 @@ struct Inner {
     /// Woken when an operation is to be run.
     work: Notify,
     queue: Mutex<Vec<OperationId>>,
+    /// Whether the operations that a crash interrupted are live again.
+    has_recovered: watch::Sender<bool>,
     /// Idempotency keys whose request is being taken in.
     claimed: Mutex<HashSet<String>>,
     progress: mpsc::Sender<Progress>,
@@ -136,6 +141,7 @@ impl ChartFlows {
                 journaled: Mutex::default(),
                 work: Notify::new(),
                 queue: Mutex::default(),
+                has_recovered: watch::channel(false).0,
                 claimed: Mutex::default(),
                 progress,
                 reports: Mutex::new(Some(reports)),
@@ -214,6 +220,13 @@ impl Inner {
                 slot,
             }),
         }
+    }
+
+    /// Returns when it is known which releases are held, and by whom. A start takes a moment until then.
+    async fn recovered(&self) {
+        let mut has_recovered = self.has_recovered.subscribe();
+        // The sender lives as long as this does.
+        let _ = has_recovered.wait_for(|is_done| *is_done).await;
     }
 
     fn live(&self, id: &OperationId) -> Option<Live> {

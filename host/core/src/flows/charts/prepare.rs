@@ -179,7 +179,7 @@ impl ChartFlows {
         is_upgrade: bool,
     ) -> Result<Ready> {
         let inner = &self.inner;
-        let chosen = targets::select(inner.clusters.mirror(), caller, &request.targets)?;
+        let chosen = self.chosen(caller, &request.targets).await?;
         let (slot, backend) = inner.backend(request.backend.as_deref())?;
         request.chart.digest = Box::pin(self.obtain(caller, &request.chart)).await?;
         let request = &*request;

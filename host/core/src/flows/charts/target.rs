@@ -169,16 +169,20 @@ impl Course {
             self.see_through(entry, deed, row, &writing)
                 .instrument(crate::step!("target", cluster = %entry.cluster.name()))
         );
-        let (state, problem, revision) = match future::select(begun, seen).await {
-            Either::Left((recorded, seen)) => {
-                recorded?;
-                seen.await
-            }
-            Either::Right((seen, begun)) => {
-                begun.await?;
-                seen
-            }
+        let seen = match future::select(begun, seen).await {
+            Either::Left((Ok(()), seen)) => Ok(seen.await),
+            Either::Left((Err(error), _)) => Err(error),
+            Either::Right((seen, begun)) => begun.await.map(|()| seen),
         };
+        if seen.is_err() && !writing.has_written.load(Ordering::Relaxed) {
+            // Not begun after all, and known to be untouched.
+            self.live.change(|o| {
+                if let Some(target) = o.targets.get_mut(row) {
+                    (target.state, target.started_ms) = (TargetState::Pending, None);
+                }
+            });
+        }
+        let (state, problem, revision) = seen?;
         if let Some(waited) = writing.waited() {
             super::lock(&self.inner.journaled).record(waited);
         }

@@ -369,3 +369,66 @@ async fn a_dead_cluster_keeps_none_of_its_wave_from_theirs() {
     );
     assert_eq!(done["targets"][0]["state"], "succeeded");
 }
+
+/// The numbers of the events that a stream consists of.
+fn numbers(stream: &str) -> Vec<u64> {
+    let ids = stream.lines().filter_map(|line| line.strip_prefix("id: "));
+    ids.map(|id| id.parse().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_go_on_after_the_last_one_that_was_seen() {
+    let gateway = &bed().await.gateway;
+    let fleet = Fleet::start(gateway, "events", 3).await;
+    let digest = upload(gateway, web("1.0.0")).await.unwrap();
+    let client = gateway.client().unwrap();
+    // Asked for so, the change answers with its own events, and ends with them.
+    let request = client.request(Method::POST, "/charts");
+    let request = request.header("accept", "text/event-stream");
+    let body = fleet.request(&digest, "web", json!({}));
+    let all = client.send(request.json(&body)).await.unwrap();
+    assert_eq!(all.status, 200, "{}", all.text);
+    let whole: Vec<u64> = (1..=numbers(&all.text).len() as u64).collect();
+    assert_eq!(numbers(&all.text), whole, "{}", all.text);
+    assert!(all.text.contains("\"state\":\"succeeded\""), "{}", all.text);
+
+    let list = client.read("/operations?release=web&limit=100").await;
+    let list = list.unwrap();
+    let mut operations = list["items"].as_array().unwrap().iter();
+    let is_ours = |o: &&Value| o["targets"][0]["cluster"] == "events-000";
+    let id = operations.find(is_ours).unwrap()["id"].as_str().unwrap();
+    let path = format!("/operations/{id}/events");
+    for (last, rest) in [("0", 0), ("2", 2), ("999999", whole.len()), ("x", 0)] {
+        let request = client.request(Method::GET, &path);
+        let request = request.header("last-event-id", last);
+        let stream = client.send(request).await.unwrap();
+        assert_eq!(stream.status, 200, "{last}: {}", stream.text);
+        assert_eq!(numbers(&stream.text), whole[rest..], "{last}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_stays_while_an_operation_needs_it() {
+    let gateway = &bed().await.gateway;
+    let fleet = Fleet::start(gateway, "needs", 2).await;
+    let digest = upload(gateway, web("4.0.9")).await.unwrap();
+    let client = gateway.client().unwrap();
+    let strategy = json!({"strategy": {"waves": [{"count": 1, "manual": true}]}});
+    let body = fleet.request(&digest, "web", strategy);
+    let begun = client.create("/charts", &body).await.unwrap();
+    paused(gateway, &begun).await;
+    let path = format!("/archives/{digest}");
+    let reply = client.json(Method::DELETE, &path, &Value::Null).await;
+    let reply = reply.unwrap();
+    assert_eq!(reply.status, 409, "{}", reply.text);
+    assert!(
+        reply.text.contains(begun["id"].as_str().unwrap()),
+        "{}",
+        reply.text
+    );
+    tell(gateway, &begun, "resume").await;
+    let done = finished(gateway, &begun).await.unwrap();
+    assert_eq!(done["state"], "succeeded", "{done:#}");
+    client.delete(&path).await.unwrap();
+    assert_eq!(client.get(&path).await.unwrap().status, 404);
+}

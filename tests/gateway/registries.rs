@@ -1,5 +1,6 @@
 //! Charts in registries, as the distribution protocol has them.
 
+use optikon_tests::fake::Body;
 use optikon_tests::{Answer, FakeMember, tar};
 use serde_json::json;
 
@@ -216,4 +217,46 @@ async fn a_registry_that_answers_nonsense_is_told_from_a_wrong_request() {
             .iter()
             .any(|s| s.header("authorization") == Some("Bearer t0ken-for-the-registry"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_registry_keeps_elsewhere_is_fetched_without_its_credential() {
+    let registry = Registry::start("stored").await;
+    let store = crate::sources::server().await;
+    let body = json!({"url": registry.at(""), "username": "puller", "password": "hunter2"});
+    add_repository("stored", body, &registry.server).await;
+    let blob = format!("/v2/team/packed/blobs/{}", registry.digest);
+    let away = format!("{}/of-the-store?signature=1", store.url());
+    registry.server.answer(&blob, Answer::redirect(307, &away));
+    let bytes = tar::chart("stored", "1.2.3+b1");
+    let bytes = Answer::bytes(200, "application/octet-stream", bytes);
+    store.answer("/of-the-store", bytes);
+    let kept = install(json!({"oci": registry.at("packed:latest")})).await;
+    assert_eq!(chart_of(&kept).await["digest"], registry.digest);
+    let asked = store.seen();
+    assert!(!asked.is_empty());
+    assert!(
+        asked.iter().all(|s| s.header("authorization").is_none()),
+        "the credential went elsewhere"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_never_ends_is_cut_off() {
+    let registry = Registry::start("endless").await;
+    add_repository("endless", json!({"url": registry.at("")}), &registry.server).await;
+    let endless = || {
+        let piece = Body::Endless(vec![b' '; 1 << 16]);
+        Answer::with_body(200, "application/json", piece)
+    };
+    let at = |part: &str| format!("/v2/team/packed/{part}");
+    registry.server.answer(&at("tags/list"), endless());
+    registry.server.answer(&at("manifests/latest"), endless());
+    let blob = format!("blobs/{}", registry.digest);
+    registry.server.answer(&at(&blob), endless());
+    for chart in ["packed:latest", "packed:1.2.3_b1", "packed"] {
+        let refused = install(json!({"oci": registry.at(chart)})).await;
+        assert_eq!(refused.status, 413, "{chart}: {}", refused.text);
+        assert_eq!(code(&refused), "too-large", "{chart}");
+    }
 }

@@ -175,6 +175,13 @@ async fn a_repository_is_read_as_helm_reads_it_and_its_credential_stays_with_it(
             "{nonsense}"
         );
     }
+    let endless = optikon_tests::fake::Body::Endless(vec![b'#'; 1 << 16]);
+    repository.answer(
+        "/stable/index.yaml",
+        Answer::with_body(200, "text/yaml", endless),
+    );
+    let failed = install(json!({"repository": "stable", "name": "near"})).await;
+    assert_eq!(failed.status, 413, "{}", failed.text);
     repository.answer(
         "/stable/index.yaml",
         Answer::bytes(500, "text/plain", Vec::new()),

@@ -35,6 +35,10 @@ impl Board {
     /// An operation's clusters; what happened to them so far comes again as events.
     pub(super) fn new(operation: &Value) -> Self {
         let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
+        Self::on(operation, bars)
+    }
+
+    fn on(operation: &Value, bars: Option<MultiProgress>) -> Self {
         let mut board = Self {
             id: text_at(operation, "/id"),
             last_event: 0,
@@ -206,6 +210,7 @@ fn style() -> ProgressStyle {
 
 #[cfg(test)]
 mod tests {
+    use indicatif::ProgressDrawTarget;
     use serde_json::json;
 
     use super::*;
@@ -235,5 +240,30 @@ mod tests {
         assert_eq!(board.last_event(), 2);
         assert_eq!(board.rows["a"].state, "succeeded");
         assert_eq!(board.rows["b"].state, "pending");
+    }
+
+    #[test]
+    fn on_a_terminal_each_wave_has_a_bar_and_elsewhere_none_has() {
+        let operation = json!({"id": "x", "kind": "install", "targets": [
+            {"cluster": "a", "wave": 0, "state": "pending"}, {"cluster": "b", "wave": 0, "state": "pending"},
+            {"cluster": "c", "wave": 2, "state": "pending"}]});
+        let hidden = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+        let mut board = Board::on(&operation, Some(hidden));
+        let bars = |board: &Board| -> Vec<(String, u64, u64)> {
+            let bars = board.waves.iter().filter_map(|wave| wave.bar.as_ref());
+            bars.map(|bar| (bar.prefix(), bar.position(), bar.length().unwrap()))
+                .collect()
+        };
+        let wave = |number: usize, done, total| (format!("wave {number} of 3"), done, total);
+        // Nobody is in the second wave.
+        assert_eq!(bars(&board), [wave(1, 0, 2), wave(3, 0, 1)]);
+        for (cluster, state) in [("a", "running"), ("a", "succeeded"), ("c", "failed")] {
+            board.show(&json!({"type": "target", "cluster": cluster, "state": state}));
+        }
+        assert_eq!(bars(&board), [wave(1, 1, 2), wave(3, 1, 1)]);
+        let bar = board.bar(2).unwrap();
+        assert!(bar.is_finished());
+        assert_eq!(bar.message(), "1 failed");
+        assert_eq!(bars(&Board::on(&operation, None)), []);
     }
 }

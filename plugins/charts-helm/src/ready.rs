@@ -1,4 +1,5 @@
-//! Whether a present object is as it should be: the rules of kstatus for the built-in kinds, conditions for the rest.
+//! Whether a present object is as it should be: the rules of kstatus, the library that Helm 4 waits with, for the built-in
+//! kinds, conditions for the rest. Of an object itself: the pods of a workload are not looked at.
 
 use serde_json::Value;
 
@@ -44,15 +45,8 @@ fn is_true(value: &Value, name: &str) -> bool {
 /// How far a present object is.
 #[must_use]
 pub fn readiness(value: &Value) -> Readiness {
-    if !text(value, "/metadata/deletionTimestamp").is_empty() {
-        return Waiting("is being deleted".into());
-    }
-    if let (Some(observed), Some(wanted)) = (
-        number(value, "/status/observedGeneration"),
-        number(value, "/metadata/generation"),
-    ) && observed < wanted
-    {
-        return Waiting("its controller has not seen the change yet".into());
+    if let Some(early) = by_standards(value) {
+        return early;
     }
     let group = text(value, "/apiVersion")
         .rsplit_once('/')
@@ -61,6 +55,7 @@ pub fn readiness(value: &Value) -> Readiness {
         ("apps", "Deployment") => deployment(value),
         ("apps", "StatefulSet") => stateful_set(value),
         ("apps", "DaemonSet") => daemon_set(value),
+        // The library does not know the older one; it counts the same way, and Helm 3 waits for it.
         ("apps", "ReplicaSet") | ("", "ReplicationController") => replica_set(value),
         ("", "Pod") => pod(value),
         ("", "PersistentVolumeClaim") => match text(value, "/status/phase") {
@@ -69,78 +64,118 @@ pub fn readiness(value: &Value) -> Readiness {
         },
         ("", "Service") => service(value),
         ("batch", "Job") => job_started(value),
-        ("policy", "PodDisruptionBudget") => disruption_budget(value),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definition(value),
-        _ => by_conditions(value),
+        // Seen by its controller is all that is asked: a budget may be for pods that come later.
+        ("policy", "PodDisruptionBudget") | ("batch", "CronJob") | ("", "ConfigMap" | "Secret") => {
+            Ready
+        }
+        _ => by_condition(value),
     }
+}
+
+/// What is asked of every kind.
+fn by_standards(value: &Value) -> Option<Readiness> {
+    if !text(value, "/metadata/deletionTimestamp").is_empty() {
+        return Some(Waiting("is being deleted".into()));
+    }
+    if let (Some(observed), Some(wanted)) = (
+        number(value, "/status/observedGeneration"),
+        number(value, "/metadata/generation"),
+    ) && observed != wanted
+    {
+        let why = "its controller has not seen the change yet";
+        return Some(Waiting(why.into()));
+    }
+    let conditions = value.pointer("/status/conditions")?.as_array()?;
+    let mut true_ones = conditions.iter().filter(|c| text(c, "/status") == "True");
+    true_ones.find_map(|c| match text(c, "/type") {
+        "Reconciling" => {
+            let why = or(text(c, "/message"), "it is being reconciled");
+            Some(Waiting(why.into()))
+        }
+        "Stalled" => Some(Failed(or(text(c, "/message"), "it is stalled").into())),
+        _ => None,
+    })
 }
 
 fn or<'a>(text: &'a str, other: &'a str) -> &'a str {
     if text.is_empty() { other } else { text }
 }
 
-fn count(value: &Value, key: &str, wanted: i64, what: &str) -> Option<Readiness> {
-    let present = number(value, &format!("/status/{key}")).unwrap_or(0);
+fn status(value: &Value, key: &str) -> i64 {
+    number(value, &format!("/status/{key}")).unwrap_or(0)
+}
+
+fn replicas(value: &Value) -> i64 {
+    number(value, "/spec/replicas").unwrap_or(1)
+}
+
+/// Why not, where there are fewer than wanted.
+fn fewer(value: &Value, key: &str, wanted: i64, what: &str) -> Option<Readiness> {
+    let present = status(value, key);
     (present < wanted).then(|| Waiting(format!("{present} of {wanted} {what}")))
 }
 
+/// Why not, where there are more than wanted.
+fn more(value: &Value, wanted: i64) -> Option<Readiness> {
+    let extra = status(value, "replicas").saturating_sub(wanted);
+    (extra > 0).then(|| Waiting(format!("{extra} old replicas are still there")))
+}
+
 fn deployment(value: &Value) -> Readiness {
+    // Helm leaves it out: nobody works on it.
     if value.pointer("/spec/paused").and_then(Value::as_bool) == Some(true) {
         return Ready;
     }
-    if let Some((status, reason, message)) = condition(value, "Progressing")
-        && status == "False"
-        && reason == "ProgressDeadlineExceeded"
-    {
+    let progress = condition(value, "Progressing");
+    if let Some((_, "ProgressDeadlineExceeded", message)) = progress {
         return Failed(or(message, "its progress deadline passed").into());
     }
-    if number(value, "/status/observedGeneration").is_none() {
-        return Waiting("its controller has not seen it yet".into());
-    }
-    let wanted = number(value, "/spec/replicas").unwrap_or(1);
-    let updated = number(value, "/status/updatedReplicas").unwrap_or(0);
-    if let Some(short) = count(value, "updatedReplicas", wanted, "replicas updated") {
+    let wanted = replicas(value);
+    let short = fewer(value, "replicas", wanted, "replicas made")
+        .or_else(|| fewer(value, "updatedReplicas", wanted, "replicas updated"))
+        .or_else(|| more(value, wanted))
+        .or_else(|| {
+            let updated = status(value, "updatedReplicas");
+            fewer(value, "availableReplicas", updated, "replicas available")
+        })
+        .or_else(|| fewer(value, "readyReplicas", wanted, "replicas ready"));
+    if let Some(short) = short {
         return short;
     }
-    let old = number(value, "/status/replicas")
-        .unwrap_or(0)
-        .saturating_sub(updated);
-    if old > 0 {
-        return Waiting(format!("{old} old replicas are still there"));
+    // Without a deadline its controller says nothing of its progress.
+    let deadline = number(value, "/spec/progressDeadlineSeconds");
+    let has_deadline = deadline.is_some_and(|d| d != i64::from(i32::MAX));
+    let is_rolled_out = matches!(progress, Some(("True", "NewReplicaSetAvailable", _)));
+    if has_deadline && !is_rolled_out {
+        return Waiting("it is being rolled out".into());
     }
-    count(value, "readyReplicas", wanted, "replicas ready")
-        .or_else(|| count(value, "availableReplicas", wanted, "replicas available"))
-        .unwrap_or(Ready)
+    if is_true(value, "Available") {
+        Ready
+    } else {
+        Waiting("it is not available".into())
+    }
 }
 
 fn stateful_set(value: &Value) -> Readiness {
     if text(value, "/spec/updateStrategy/type") == "OnDelete" {
         return Ready;
     }
-    if number(value, "/status/observedGeneration").is_none() {
-        return Waiting("its controller has not seen it yet".into());
-    }
-    let wanted = number(value, "/spec/replicas").unwrap_or(1);
-    let short = count(value, "replicas", wanted, "replicas made")
-        .or_else(|| count(value, "readyReplicas", wanted, "replicas ready"));
+    let wanted = replicas(value);
+    let short = fewer(value, "replicas", wanted, "replicas made")
+        .or_else(|| fewer(value, "readyReplicas", wanted, "replicas ready"))
+        .or_else(|| more(value, wanted));
     if let Some(short) = short {
         return short;
     }
-    let partition = number(value, "/spec/updateStrategy/rollingUpdate/partition").unwrap_or(0);
-    if partition > 0 {
-        return count(
-            value,
-            "updatedReplicas",
-            wanted.saturating_sub(partition),
-            "replicas updated",
-        )
-        .unwrap_or(Ready);
+    if let Some(partition) = number(value, "/spec/updateStrategy/rollingUpdate/partition") {
+        let part = wanted.saturating_sub(partition);
+        return fewer(value, "updatedReplicas", part, "replicas updated").unwrap_or(Ready);
     }
-    let (current, update) = (
-        text(value, "/status/currentRevision"),
-        text(value, "/status/updateRevision"),
-    );
-    if current == update {
+    if let Some(short) = fewer(value, "currentReplicas", wanted, "replicas current") {
+        return short;
+    }
+    if text(value, "/status/currentRevision") == text(value, "/status/updateRevision") {
         Ready
     } else {
         Waiting("it is being rolled out".into())
@@ -148,34 +183,52 @@ fn stateful_set(value: &Value) -> Readiness {
 }
 
 fn daemon_set(value: &Value) -> Readiness {
-    if number(value, "/status/observedGeneration").is_none() {
+    let is_seen = number(value, "/status/observedGeneration")
+        .and(number(value, "/metadata/generation"))
+        .and(number(value, "/status/desiredNumberScheduled"));
+    let Some(wanted) = is_seen else {
         return Waiting("its controller has not seen it yet".into());
-    }
-    let wanted = number(value, "/status/desiredNumberScheduled").unwrap_or(0);
-    count(value, "currentNumberScheduled", wanted, "pods scheduled")
-        .or_else(|| count(value, "updatedNumberScheduled", wanted, "pods updated"))
-        .or_else(|| count(value, "numberAvailable", wanted, "pods available"))
-        .or_else(|| count(value, "numberReady", wanted, "pods ready"))
+    };
+    fewer(value, "currentNumberScheduled", wanted, "pods scheduled")
+        .or_else(|| fewer(value, "updatedNumberScheduled", wanted, "pods updated"))
+        .or_else(|| fewer(value, "numberAvailable", wanted, "pods available"))
+        .or_else(|| fewer(value, "numberReady", wanted, "pods ready"))
         .unwrap_or(Ready)
 }
 
 fn replica_set(value: &Value) -> Readiness {
-    let wanted = number(value, "/spec/replicas").unwrap_or(1);
+    let wanted = replicas(value);
     if let Some(("True", _, message)) = condition(value, "ReplicaFailure") {
         return Waiting(message.into());
     }
-    count(value, "readyReplicas", wanted, "replicas ready")
-        .or_else(|| count(value, "availableReplicas", wanted, "replicas available"))
+    fewer(value, "fullyLabeledReplicas", wanted, "replicas labelled")
+        .or_else(|| fewer(value, "availableReplicas", wanted, "replicas available"))
+        .or_else(|| fewer(value, "readyReplicas", wanted, "replicas ready"))
+        .or_else(|| more(value, wanted))
         .unwrap_or(Ready)
 }
 
+/// One that ended is not waited for, however it ended: nothing becomes of it any more.
 fn pod(value: &Value) -> Readiness {
     match text(value, "/status/phase") {
-        "Succeeded" => Ready,
-        "Failed" => Failed(or(text(value, "/status/message"), "the pod failed").into()),
-        _ if is_true(value, "Ready") => Ready,
+        "Succeeded" | "Failed" => Ready,
+        "Running" if is_true(value, "Ready") => Ready,
+        "Running" => match crashing(value) {
+            Some(name) => Failed(format!("its container {name} crashes again and again")),
+            None => Waiting("the pod is not ready".into()),
+        },
         phase => Waiting(format!("the pod is {}", or(phase, "not started"))),
     }
+}
+
+/// The first container that is started again and again.
+fn crashing(value: &Value) -> Option<&str> {
+    let containers = value.pointer("/status/containerStatuses")?.as_array()?;
+    let is_crashing = |c: &&Value| text(c, "/state/waiting/reason") == "CrashLoopBackOff";
+    containers
+        .iter()
+        .find(is_crashing)
+        .map(|c| text(c, "/name"))
 }
 
 fn service(value: &Value) -> Readiness {
@@ -186,19 +239,16 @@ fn service(value: &Value) -> Readiness {
     Ready
 }
 
-fn disruption_budget(value: &Value) -> Readiness {
-    let wanted = number(value, "/status/desiredHealthy").unwrap_or(0);
-    count(value, "currentHealthy", wanted, "pods healthy").unwrap_or(Ready)
-}
-
 fn definition(value: &Value) -> Readiness {
     if let Some(("False", _, message)) = condition(value, "NamesAccepted") {
         return Failed(format!("its names are not accepted: {message}"));
     }
-    if is_true(value, "Established") {
-        Ready
-    } else {
-        Waiting("it is not established".into())
+    match condition(value, "Established") {
+        Some(("True", ..)) => Ready,
+        Some(("False", reason, message)) if reason != "Installing" => {
+            Failed(format!("it cannot be established: {}", or(message, reason)))
+        }
+        _ => Waiting("it is not established".into()),
     }
 }
 
@@ -219,15 +269,9 @@ pub fn readiness_with_jobs(value: &Value) -> Readiness {
     }
 }
 
-fn by_conditions(value: &Value) -> Readiness {
-    if let Some(("True", _, message)) = condition(value, "Stalled") {
-        return Failed(or(message, "it is stalled").into());
-    }
-    if let Some(("True", _, message)) = condition(value, "Reconciling") {
-        return Waiting(or(message, "it is being reconciled").into());
-    }
+fn by_condition(value: &Value) -> Readiness {
     match condition(value, "Ready") {
-        Some((status, reason, message)) if status != "True" => {
+        Some(("False" | "Unknown", reason, message)) => {
             Waiting(or(message, or(reason, "it is not ready")).into())
         }
         _ => Ready,

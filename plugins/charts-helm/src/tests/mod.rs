@@ -1,6 +1,7 @@
 //! Sequences of releases over an API server in memory.
 
 mod bed;
+mod ready;
 mod render;
 mod rules;
 mod sequences;

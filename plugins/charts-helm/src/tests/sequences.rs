@@ -275,7 +275,8 @@ fn waiting_ends_when_everything_is_ready() {
     let bed = Bed::default();
     *bed.server.touch.borrow_mut() = Some(Box::new(|object| {
         if object["kind"] == "Deployment" {
-            object["status"] = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1});
+            object["status"] = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1,
+                "conditions": [{"type": "Available", "status": "True"}]});
         }
     }));
     bed.install(&[DEPLOYMENT], &json!({"wait": true})).unwrap();

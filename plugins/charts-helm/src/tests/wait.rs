@@ -20,7 +20,8 @@ fn deployment(name: &str, version: u64, ready: u64) -> Value {
         "apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {"name": name, "resourceVersion": version.to_string()},
         "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1,
-            "readyReplicas": ready, "availableReplicas": ready},
+            "readyReplicas": ready, "availableReplicas": ready,
+            "conditions": [{"type": "Available", "status": "True"}]},
     }})
 }
 

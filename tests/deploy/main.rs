@@ -19,6 +19,7 @@ mod fleet;
 mod interop;
 mod looks;
 mod one;
+mod plans;
 mod provenance;
 mod records;
 mod refusals;

@@ -148,10 +148,14 @@ async fn an_operation_changes_nothing_before_the_journal_knows_that_it_begins() 
     let id = bed.roll_back(json!({})).await.unwrap();
     bed.settle().await;
     assert_eq!(bed.log(), ["Get of a"], "it was looked at and nothing else");
+    let sealed = format!("operation/{id}");
+    assert!(bed.vault.open_bytes(&sealed).await.unwrap().is_some());
     bed.lets.send_replace(Some(true));
     let ended = bed.end(&id).await;
     assert_eq!(ended.state, OperationState::Succeeded, "{ended:?}");
     assert_eq!(bed.log(), ["Get of a", "begun", "Post of a", "ended"]);
+    let left = bed.vault.open_bytes(&sealed).await.unwrap();
+    assert!(left.is_none(), "what was secret of it outlived it");
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ mod bed;
 mod bootstrap;
 mod done;
 mod faults;
+mod following;
 mod forms;
 mod full;
 mod input;

@@ -1,15 +1,14 @@
 //! The command line of releases, as people and scripts use it: two real clusters and one that is dead.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Output, Stdio};
+use std::process::Output;
 
-use optikon_tests::{Cluster, Gateway, Testbed, scratch, wait_for};
-use rustix::process::{Pid, Signal, kill_process};
+use optikon_tests::{Cluster, Gateway, Testbed, scratch};
 use serde_json::{Value, json};
 
-use crate::bed::{PATIENCE, own};
+use crate::bed::own;
+use crate::following::Following;
 
 pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -73,53 +72,6 @@ pub(crate) fn chart_folder(root: &Path) -> PathBuf {
         fs::write(file, text).unwrap();
     }
     folder
-}
-
-/// A command that goes on, and the lines that it has written to stderr so far.
-struct Following {
-    child: Child,
-    lines: std::sync::Arc<std::sync::Mutex<Vec<String>>>,
-}
-
-impl Following {
-    fn start(gateway: &Gateway, arguments: &[&str]) -> Self {
-        let mut command = gateway.command(arguments).unwrap();
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let lines: std::sync::Arc<std::sync::Mutex<Vec<String>>> = std::sync::Arc::default();
-        let seen = lines.clone();
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                seen.lock().unwrap().push(line);
-            }
-        });
-        Self { child, lines }
-    }
-
-    async fn wait_for(&self, words: &str) {
-        wait_for(&format!("a line with {words:?}"), PATIENCE, || async {
-            let lines = self.lines.lock().unwrap();
-            Ok(lines.iter().any(|l| l.contains(words)).then_some(()))
-        })
-        .await
-        .unwrap();
-    }
-
-    fn interrupt(&self) {
-        let pid = i32::try_from(self.child.id()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), Signal::INT).unwrap();
-    }
-
-    async fn code(mut self) -> (i32, String) {
-        let ended = tokio::task::spawn_blocking(move || {
-            let status = self.child.wait().unwrap();
-            (status.code().unwrap(), self.lines)
-        });
-        let (code, lines) = ended.await.unwrap();
-        let lines = lines.lock().unwrap().join("\n");
-        (code, lines)
-    }
 }
 
 async fn register(gateway: &Gateway, name: &str, cluster: &Cluster) {
@@ -433,7 +385,7 @@ async fn reads(gateway: &Gateway) {
     );
 }
 
-/// A pause between waves is said, an interrupted follower leaves the operation alone.
+/// A pause between waves is said; an interrupted follower leaves the operation alone, or cancels it where it was told to.
 async fn waves(gateway: &Gateway, chart: &str, one: &Cluster, two: &Cluster) {
     let begun = run(
         gateway,
@@ -490,4 +442,18 @@ async fn waves(gateway: &Gateway, chart: &str, one: &Cluster, two: &Cluster) {
     let (code, lines) = second.code().await;
     assert_eq!(code, 0, "{lines}");
     assert_eq!(greeting(one).await, "wave");
+
+    let mut cancels = vec!["chart", "upgrade", "web", chart, "--selector", "env=live"];
+    cancels.extend(["--set", "greeting=never", "--wave", "place=rel-2:manual"]);
+    cancels.push("--cancel-on-interrupt");
+    let third = Following::start(gateway, &cancels);
+    third.wait_for("paused").await;
+    third.interrupt();
+    let (code, lines) = third.code().await;
+    assert_eq!(code, 3, "one of two was changed: {lines}");
+    assert!(lines.contains("cancelling"), "{lines}");
+    assert_eq!(
+        (greeting(one).await, greeting(two).await),
+        (json!("wave"), json!("never"))
+    );
 }

@@ -5,6 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::{
     clusters::Clusters,
@@ -26,6 +27,8 @@ const POLL: Duration = Duration::from_secs(10);
 /// After a failure: this long, doubled up to the most.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Credentials that no cluster refers to are looked for this often, and whenever the registry was listed.
+const SWEEP: Duration = Duration::from_secs(3_600);
 /// Numbers are reserved in blocks of this size; half of one is left when the next is reserved.
 const BLOCK: u64 = 1_000_000;
 /// The counter they come from.
@@ -166,7 +169,10 @@ impl Clusters {
 
     async fn follow(&self, wait: &mut Duration) -> Result<()> {
         let supported = self.registry.supported().await?;
-        let (mut epoch, revision) = self.relist().await?;
+        let (mut epoch, revision) = match self.gate.take_listed() {
+            Some(listed) => listed,
+            None => self.relist().await?,
+        };
         *wait = FIRST_WAIT;
         self.sweep_credentials().await;
         if !supported.watch {
@@ -177,8 +183,16 @@ impl Clusters {
             }
         }
         let mut events = self.registry.watch("", Some(revision)).await?;
-        while let Some(event) = events.next().await {
-            self.take_event(epoch, event?).await?;
+        // What a crash left a moment ago was too young for the first look.
+        let mut sweep = tokio::time::interval_at(Instant::now() + SWEEP, SWEEP);
+        loop {
+            tokio::select! {
+                event = events.next() => match event {
+                    Some(event) => self.take_event(epoch, event?).await?,
+                    None => break,
+                },
+                _ = sweep.tick() => self.sweep_credentials().await,
+            }
         }
         Err(Error::unavailable("the registry ended its watch"))
     }

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -18,6 +18,8 @@ use tokio::sync::{OwnedRwLockWriteGuard, RwLock, RwLockReadGuard};
 pub struct Gate {
     lock: Arc<RwLock<()>>,
     epoch: AtomicU64,
+    /// Of a registry that took over: the revision of its list, which was taken in, and the epoch since.
+    listed: Mutex<Option<(u64, String)>>,
 }
 
 /// While it lives, the registry stays the one that it is, and is not listed.
@@ -56,5 +58,21 @@ impl Gate {
     /// What was asked for before is old from now on.
     pub fn switched(&self, _hold: &Hold) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The same, and the new registry was listed at this revision: nobody has to list it to watch it.
+    pub fn switched_at(&self, hold: &Hold, revision: String) {
+        self.switched(hold);
+        *self.listed() = Some((self.epoch(), revision));
+    }
+
+    /// Where a watch of the present registry may begin, once.
+    pub fn take_listed(&self) -> Option<(u64, String)> {
+        let listed = self.listed().take();
+        listed.filter(|(epoch, _)| *epoch == self.epoch())
+    }
+
+    fn listed(&self) -> MutexGuard<'_, Option<(u64, String)>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -189,6 +189,11 @@ impl Cluster {
         self.kept.text.clone().into()
     }
 
+    /// Whether a text of letters stands anywhere in it: a look that is cheaper than to parse it.
+    pub fn mentions(&self, text: &str) -> bool {
+        self.kept.text.contains(text)
+    }
+
     fn metadata(&self, key: &str) -> Option<String> {
         let object = self.object();
         Some(object.get("metadata")?.get(key)?.as_str()?.to_owned())

@@ -79,7 +79,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let (shutdown, ending) = watch::channel(false);
     let joined = wiring::join(&args, &config, addresses, ending.clone()).await?;
     let router = optikon_api::router(joined.gateway.clone());
-    let tasks = tasks::start(&joined, &config, &args.data_dir);
+    let tasks =
+        tasks::start(&joined, &config, &args.data_dir).context("the background cannot start")?;
 
     output::say(format_args!(
         "listening on {}://{address}",

@@ -142,6 +142,10 @@ fn from_config(
 
 /// [`reference_of`] a registered cluster.
 pub fn reference_in(cluster: &Cluster) -> Option<String> {
+    // Most are looked through for those few that have one.
+    if !cluster.mentions(REFERENCE_KIND) {
+        return None;
+    }
     reference_of(&cluster.object()).map(str::to_owned)
 }
 

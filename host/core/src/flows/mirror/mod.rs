@@ -23,11 +23,12 @@ use bytes::Bytes;
 use imbl::OrdMap;
 use tokio::sync::watch;
 
+use self::state::{WithUid, own_uid, says_the_same, with_uids};
 use super::health::Health;
 use crate::{
     error::{Error, Result},
     ports::Object,
-    words::{Cluster, ClusterName, Selector, Uid},
+    words::{Cluster, ClusterName, Uid},
 };
 
 pub use cursor::{Cursor, through};
@@ -199,6 +200,7 @@ impl Mirror {
     /// Replaces the whole content by a fresh list from which a watch goes on: what differs becomes events. No local write may
     /// be under way since before the list was asked for, or it would be undone.
     pub fn replace(&self, objects: Vec<Object>, now_ms: u64) {
+        let objects = with_uids(objects);
         let mut state = self.lock();
         // Earlier events do not come again.
         state.seen.clear();
@@ -207,13 +209,14 @@ impl Mirror {
 
     /// The same with a list beside the watch, which goes on from where it is.
     pub fn refresh(&self, objects: Vec<Object>, now_ms: u64) {
+        let objects = with_uids(objects);
         self.take_in(self.lock(), objects, now_ms);
     }
 
-    fn take_in(&self, mut state: MutexGuard<'_, State>, objects: Vec<Object>, now_ms: u64) {
+    fn take_in(&self, mut state: MutexGuard<'_, State>, objects: Vec<WithUid>, now_ms: u64) {
         let gone: Vec<ClusterName> = {
             let kept: std::collections::HashSet<&ClusterName> =
-                objects.iter().map(|o| o.cluster.name()).collect();
+                objects.iter().map(|(o, _)| o.cluster.name()).collect();
             state
                 .entries
                 .keys()
@@ -224,8 +227,8 @@ impl Mirror {
         for name in gone {
             state.remove(&name, None);
         }
-        for object in objects {
-            state.store(object);
+        for (object, uid) in objects {
+            state.store(object, uid);
         }
         state.synced = Synced {
             is_synced: true,
@@ -248,19 +251,33 @@ impl Mirror {
     /// Another registry serves, and this is what it holds. A cluster that is the same under another uid stays the same
     /// here, with its version, so that who read it may still change it; watches and pages from before end with 410.
     pub fn moved(&self, objects: Vec<Object>, aliases: BTreeMap<Uid, Uid>, now_ms: u64) {
+        // Readers wait for the lock, so the objects are parsed and compared before.
+        let before = self.lock().entries.clone();
+        let looked_at = objects.into_iter().map(|object| {
+            // Held, so that it is parsed once.
+            let _tree = object.cluster.object();
+            let same = before.get(object.cluster.name());
+            let same = same.filter(|entry| says_the_same(&entry.cluster, &object.cluster));
+            let uid = own_uid(&object.cluster);
+            ((object, uid), same)
+        });
+        let (objects, same): (Vec<WithUid>, Vec<Option<&Arc<Entry>>>) = looked_at.unzip();
         let mut state = self.lock();
         state.aliases.extend(aliases);
-        for object in &objects {
-            state.exchange(object);
+        for ((object, uid), same) in objects.iter().zip(same) {
+            if let Some(same) = same {
+                state.exchange(object, uid.clone(), same);
+            }
         }
-        drop(state);
-        self.replace(objects, now_ms);
+        state.seen.clear();
+        self.take_in(state, objects, now_ms);
         self.cut();
     }
 
     /// The uid that a registry's object has here.
     pub fn uid_of(&self, cluster: &Cluster) -> Option<Uid> {
-        self.lock().uid_of(cluster)
+        let uid = own_uid(cluster)?;
+        Some(self.lock().known_as(uid))
     }
 
     /// A registry's uid is of no cluster any more.
@@ -270,10 +287,11 @@ impl Mirror {
 
     /// A stored event of the registry's watch.
     pub fn stored(&self, object: Object, now_ms: u64) {
+        let uid = own_uid(&object.cluster);
         let mut state = self.lock();
         state.synced.heard_ms = now_ms;
         if state.is_news(object.cluster.name(), &object.revision) {
-            state.store(object);
+            state.store(object, uid);
         }
         self.announce(state);
     }
@@ -305,10 +323,11 @@ impl Mirror {
 
     /// The registry's answer to a write of ours, visible from now on.
     pub fn wrote(&self, object: Object) -> Option<Arc<Entry>> {
+        let uid = own_uid(&object.cluster);
         let mut state = self.lock();
         let name = object.cluster.name().clone();
         if state.await_event(&name, &object.revision) {
-            state.store(object);
+            state.store(object, uid);
         }
         let entry = state.entries.get(&name).cloned();
         self.announce(state);
@@ -470,13 +489,6 @@ fn expired(at: u64) -> Error {
     Error::Expired(format!(
         "resourceVersion {at} is too old, or from before a swap; list again"
     ))
-}
-
-impl Entry {
-    /// Whether a selector selects it.
-    pub fn is_selected_by(&self, selector: &Selector) -> bool {
-        selector.is_empty() || selector.picks(|key| self.cluster.labels().get(key))
-    }
 }
 
 #[cfg(test)]

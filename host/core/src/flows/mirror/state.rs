@@ -1,6 +1,6 @@
 //! How changes are told apart, numbered and recorded.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::{Entry, MAX_EVENTS, MAX_SEEN, MirrorEvent, Rendered, Seen, State};
 use crate::{
     flows::health::Health,
     ports::Object,
-    words::{Cluster, ClusterName, Labels, Uid},
+    words::{Cluster, ClusterName, Selector, Uid},
 };
 
 impl State {
@@ -47,10 +47,11 @@ impl State {
         true
     }
 
-    pub(super) fn store(&mut self, object: Object) {
+    /// Takes in an object of this uid in its registry.
+    pub(super) fn store(&mut self, object: Object, uid: Option<Uid>) {
         let Object { cluster, revision } = object;
         let name = cluster.name().clone();
-        let Some(uid) = self.uid_of(&cluster) else {
+        let Some(uid) = uid.map(|uid| self.known_as(uid)) else {
             return;
         };
         let before = self.entries.get(&name).cloned();
@@ -89,19 +90,17 @@ impl State {
         self.event(None, Some(new));
     }
 
-    /// The uid by which a cluster is known here: its registry's, unless it was moved there; its name where there is none.
-    pub(super) fn uid_of(&self, cluster: &Cluster) -> Option<Uid> {
-        let uid = cluster.uid();
-        let uid = uid.or_else(|| cluster.name().as_str().parse().ok())?;
-        Some(self.aliases.get(&uid).cloned().unwrap_or(uid))
+    /// The uid by which a cluster is known here: its registry's, unless it was moved there.
+    pub(super) fn known_as(&self, uid: Uid) -> Uid {
+        self.aliases.get(&uid).cloned().unwrap_or(uid)
     }
 
-    /// Puts another registry's object in the place of the one that says the same, without an event.
-    pub(super) fn exchange(&mut self, object: &Object) {
-        let uid = self.uid_of(&object.cluster);
+    /// Puts another registry's object in the place of the one that says the same, `same`, without an event.
+    pub(super) fn exchange(&mut self, object: &Object, uid: Option<Uid>, same: &Entry) {
+        let uid = uid.map(|uid| self.known_as(uid));
         let before = self.entries.get(object.cluster.name());
         if let Some(entry) = before.filter(|e| Some(&e.uid) == uid.as_ref())
-            && says_the_same(&entry.cluster, &object.cluster)
+            && entry.cluster == same.cluster
         {
             let mut new = Entry::clone(entry);
             new.cluster = object.cluster.clone();
@@ -156,6 +155,13 @@ impl State {
     }
 }
 
+impl Entry {
+    /// Whether a selector selects it.
+    pub fn is_selected_by(&self, selector: &Selector) -> bool {
+        selector.is_empty() || selector.picks(|key| self.cluster.labels().get(key))
+    }
+}
+
 impl Seen {
     pub(super) fn push(&mut self, revision: &str) {
         self.revisions.push_back(revision.to_owned());
@@ -165,13 +171,32 @@ impl Seen {
     }
 }
 
+/// A cluster's uid in its registry; its name where there is none.
+pub(super) fn own_uid(cluster: &Cluster) -> Option<Uid> {
+    let uid = cluster.uid();
+    uid.or_else(|| cluster.name().as_str().parse().ok())
+}
+
+/// With its uid in the registry.
+pub(super) type WithUid = (Object, Option<Uid>);
+
+/// To find them means to parse, which nobody is to wait for.
+pub(super) fn with_uids(objects: Vec<Object>) -> Vec<WithUid> {
+    let objects = objects.into_iter();
+    let with = objects.map(|object| {
+        let uid = own_uid(&object.cluster);
+        (object, uid)
+    });
+    with.collect()
+}
+
 /// Compares what people wrote, whichever registry it is in: not what each registry sets for itself.
-fn says_the_same(a: &Cluster, b: &Cluster) -> bool {
-    fn written(cluster: &Cluster) -> (Labels, BTreeMap<String, String>, Option<Value>) {
-        let spec = cluster.object().get("spec").cloned();
-        (cluster.labels().clone(), cluster.annotations(), spec)
-    }
-    written(a) == written(b)
+pub(super) fn says_the_same(a: &Cluster, b: &Cluster) -> bool {
+    // Held, so that each is parsed once.
+    let (a_tree, b_tree) = (a.object(), b.object());
+    a.labels() == b.labels()
+        && a_tree.get("spec") == b_tree.get("spec")
+        && a.annotations() == b.annotations()
 }
 
 /// Compares what people wrote: not the status, and none of the fields a server keeps for itself.

@@ -1,10 +1,12 @@
 //! Makes one registry hold what another holds.
 //!
-//! Each round lists both and writes the difference, so a round that was interrupted, an unknown outcome and a change that
+//! Each round compares both and writes the difference, so a round that was interrupted, an unknown outcome and a change that
 //! came in between are all found by the next one. Nothing is overwritten or removed in the new registry that this gateway
 //! did not put there.
+//!
+//! Thousands of objects are looked at more than once, so what two of them say is compared once for each pair of revisions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::{StreamExt, stream};
 use serde_json::{Map, Value};
@@ -42,6 +44,51 @@ pub(super) struct Compared {
     pub(super) taken: Vec<ClusterName>,
 }
 
+/// Pairs that were found to say the same, by name: the revisions of both, and whether something stays behind.
+#[derive(Debug, Default)]
+pub(super) struct Same(HashMap<ClusterName, (String, String, bool)>);
+
+impl Same {
+    /// Whether something stays behind of a pair that is known to say the same.
+    fn knows(&self, old: &Object, new: &Object) -> Option<bool> {
+        let (before, there, has_loss) = self.0.get(old.cluster.name())?;
+        (*before == old.revision && *there == new.revision).then_some(*has_loss)
+    }
+
+    fn note(&mut self, old: &Object, new: &Object, has_loss: bool) {
+        // An object that the gateway only remembers may have none.
+        if old.revision.is_empty() || new.revision.is_empty() {
+            return;
+        }
+        let revisions = (old.revision.clone(), new.revision.clone(), has_loss);
+        self.0.insert(old.cluster.name().clone(), revisions);
+    }
+}
+
+/// What came of writing a difference.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// What the registry refused, and will refuse again.
+    pub(super) refused: Refused,
+    /// The objects as the registry has them now.
+    stored: Vec<Object>,
+    /// Of some it is not known what became of them.
+    is_unsure: bool,
+}
+
+impl Written {
+    /// What the registry holds now, where it held this before; none where only a list can tell.
+    pub(super) fn after(self, there: Vec<Object>) -> Option<Vec<Object>> {
+        if self.is_unsure {
+            return None;
+        }
+        let named = |object: Object| (object.cluster.name().clone(), object);
+        let mut all: BTreeMap<ClusterName, Object> = there.into_iter().map(named).collect();
+        all.extend(self.stored.into_iter().map(named));
+        Some(all.into_values().collect())
+    }
+}
+
 impl Difference {
     pub(super) fn len(&self) -> usize {
         self.create.len() + self.update.len() + self.delete.len()
@@ -54,9 +101,13 @@ pub(super) fn carried(cluster: &Cluster, supported: Supported) -> Result<Cluster
 }
 
 fn carried_object(cluster: &Cluster, supported: Supported) -> Map<String, Value> {
-    let mut object = cluster.clone().into_object();
-    object.remove("status");
-    let metadata = object.get("metadata").and_then(Value::as_object);
+    let tree = cluster.object();
+    let fields = tree.iter().filter(|(key, _)| *key != "status");
+    let mut object: Map<String, Value> = fields
+        .filter(|(key, _)| *key != "metadata")
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let metadata = tree.get("metadata").and_then(Value::as_object);
     let kept: Map<String, Value> = metadata
         .into_iter()
         .flatten()
@@ -72,31 +123,57 @@ fn carried_object(cluster: &Cluster, supported: Supported) -> Map<String, Value>
 
 /// Whether two objects say the same: nothing, null and empty are one.
 pub(super) fn is_same(one: &Cluster, other: &Cluster, supported: Supported) -> bool {
-    let content = |cluster: &Cluster| {
-        let mut object = carried_object(cluster, supported);
-        object.remove("apiVersion");
-        object.remove("kind");
-        pruned(&Value::Object(object))
-    };
-    content(one) == content(other)
+    let (one_tree, other_tree) = (one.object(), other.object());
+    let has_reference = |tree: &Map<String, Value>| input::reference_of(tree).is_some();
+    if has_reference(&one_tree) || has_reference(&other_tree) {
+        // Each form has its own way to say it.
+        let one = carried_object(one, supported);
+        return is_same_object(&one, &carried_object(other, supported));
+    }
+    is_same_object(&one_tree, &other_tree)
 }
 
-fn pruned(value: &Value) -> Option<Value> {
+fn is_same_object(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
+    fn metadata<'a>(tree: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+        tree.get("metadata")?.get(key)
+    }
+    let is_own = |key: &str| matches!(key, "apiVersion" | "kind" | "metadata" | "status");
+    CARRIED
+        .iter()
+        .all(|key| says_same(metadata(one, key), metadata(other, key)))
+        && one
+            .keys()
+            .chain(other.keys())
+            .filter(|key| !is_own(key))
+            .all(|key| says_same(one.get(key), other.get(key)))
+}
+
+fn says_same(one: Option<&Value>, other: Option<&Value>) -> bool {
+    match (one.filter(|v| says(v)), other.filter(|v| says(v))) {
+        (None, None) => true,
+        (Some(Value::Object(one)), Some(Value::Object(other))) => one
+            .keys()
+            .chain(other.keys())
+            .all(|key| says_same(one.get(key), other.get(key))),
+        (Some(one), Some(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// Whether there is anything in it.
+fn says(value: &Value) -> bool {
     match value {
-        Value::Null => None,
-        Value::Object(fields) => {
-            let kept: Map<String, Value> = fields
-                .iter()
-                .filter_map(|(key, value)| Some((key.clone(), pruned(value)?)))
-                .collect();
-            (!kept.is_empty()).then_some(Value::Object(kept))
-        }
-        Value::Array(items) if items.is_empty() => None,
-        other => Some(other.clone()),
+        Value::Null => false,
+        Value::Object(fields) => fields.values().any(says),
+        Value::Array(items) => !items.is_empty(),
+        _ => true,
     }
 }
 
 fn is_going(cluster: &Cluster) -> bool {
+    if !cluster.mentions("deletionTimestamp") {
+        return false;
+    }
     let object = cluster.object();
     let metadata = object.get("metadata");
     metadata
@@ -168,6 +245,7 @@ pub(super) fn compare(
     new: &[Object],
     ours: &BTreeSet<String>,
     supported: Supported,
+    same: &mut Same,
 ) -> Result<Compared> {
     let mut present: BTreeMap<&ClusterName, &Object> =
         new.iter().map(|o| (o.cluster.name(), o)).collect();
@@ -175,20 +253,22 @@ pub(super) fn compare(
     let difference = &mut compared.difference;
     for object in source {
         let name = object.cluster.name();
-        let tree = object.cluster.object();
-        let owners = tree.get("metadata");
-        let owners = owners.and_then(|m| m.get("ownerReferences"));
-        if owners
-            .and_then(Value::as_array)
-            .is_some_and(|o| !o.is_empty())
-        {
+        let there = present.remove(name);
+        let known = there.and_then(|there| same.knows(object, there));
+        // Held, so that it is parsed once.
+        let tree = known.is_none().then(|| object.cluster.object());
+        let has_loss = known.unwrap_or_else(|| tree.as_deref().is_some_and(has_owners));
+        if has_loss {
             compared
                 .losses
                 .push(format!("{name}: metadata.ownerReferences"));
         }
-        match present.remove(name) {
+        match there {
+            _ if known.is_some() => {}
             None => difference.create.push(carried(&object.cluster, supported)?),
-            Some(there) if is_same(&object.cluster, &there.cluster, supported) => {}
+            Some(there) if is_same(&object.cluster, &there.cluster, supported) => {
+                same.note(object, there, has_loss);
+            }
             Some(there) if ours.contains(name.as_str()) => {
                 let mut wanted = carried_object(&object.cluster, supported);
                 if let (Some(Value::Object(metadata)), Some(uid)) =
@@ -212,16 +292,21 @@ pub(super) fn compare(
     Ok(compared)
 }
 
+fn has_owners(tree: &Map<String, Value>) -> bool {
+    let owners = tree.get("metadata").and_then(|m| m.get("ownerReferences"));
+    let owners = owners.and_then(Value::as_array);
+    owners.is_some_and(|owners| !owners.is_empty())
+}
+
 /// What the registry refused, and will refuse again.
 type Refused = Vec<(ClusterName, Error)>;
 
-/// Writes a difference; answers what was refused for good. What could not be written for a reason that may pass is left to
-/// the next round.
+/// Writes a difference. What could not be written for a reason that may pass is left to the next round.
 ///
 /// # Errors
 /// What keeps the registry from writing anything.
-pub(super) async fn write(registry: &dyn Registry, difference: Difference) -> Result<Refused> {
-    let mut refused = Refused::new();
+pub(super) async fn write(registry: &dyn Registry, difference: Difference) -> Result<Written> {
+    let mut outcome = Written::default();
     let Difference {
         create,
         update,
@@ -233,23 +318,23 @@ pub(super) async fn write(registry: &dyn Registry, difference: Difference) -> Re
             registry
                 .create(call(), &cluster, false)
                 .await
-                .map(drop)
+                .map(Some)
                 .map_err(|error| (cluster.name().clone(), error))
         };
         Box::pin(written)
     });
-    settle(created.buffer_unordered(PARALLEL), &mut refused).await?;
+    settle(created.buffer_unordered(PARALLEL), &mut outcome).await?;
     let updated = stream::iter(update).map(|(cluster, revision)| {
         let written = async move {
             registry
                 .update(call(), &cluster, Some(revision), false)
                 .await
-                .map(drop)
+                .map(Some)
                 .map_err(|error| (cluster.name().clone(), error))
         };
         Box::pin(written)
     });
-    settle(updated.buffer_unordered(PARALLEL), &mut refused).await?;
+    settle(updated.buffer_unordered(PARALLEL), &mut outcome).await?;
     let deleted = stream::iter(delete).map(|object| {
         let written = async move {
             let (name, uid) = (object.cluster.name(), object.cluster.uid());
@@ -257,23 +342,33 @@ pub(super) async fn write(registry: &dyn Registry, difference: Difference) -> Re
             registry
                 .delete(call(), name, uid.as_ref(), revision, false)
                 .await
-                .map(drop)
+                .map(|_| None)
                 .map_err(|error| (name.clone(), error))
         };
         Box::pin(written)
     });
-    settle(deleted.buffer_unordered(PARALLEL), &mut refused).await?;
-    Ok(refused)
+    settle(deleted.buffer_unordered(PARALLEL), &mut outcome).await?;
+    Ok(outcome)
 }
 
 async fn settle(
-    mut written: impl stream::Stream<Item = Result<(), (ClusterName, Error)>> + Unpin,
-    refused: &mut Refused,
+    mut written: impl stream::Stream<Item = Result<Option<Object>, (ClusterName, Error)>> + Unpin,
+    outcome: &mut Written,
 ) -> Result<()> {
-    while let Some(outcome) = written.next().await {
-        let Err((name, error)) = outcome else {
-            continue;
+    while let Some(written) = written.next().await {
+        let (name, error) = match written {
+            Ok(Some(object)) => {
+                outcome.stored.push(object);
+                continue;
+            }
+            // Deleted; a finalizer of somebody's may hold it.
+            Ok(None) => {
+                outcome.is_unsure = true;
+                continue;
+            }
+            Err(refused) => refused,
         };
+        outcome.is_unsure = true;
         match error {
             Error::Conflict { .. }
             | Error::AlreadyExists { .. }
@@ -283,7 +378,7 @@ async fn settle(
             | Error::Timeout(_) => {
                 tracing::debug!(cluster = %name, %error, "not copied in this round");
             }
-            Error::Invalid(_) | Error::TooLarge { .. } => refused.push((name, error)),
+            Error::Invalid(_) | Error::TooLarge { .. } => outcome.refused.push((name, error)),
             other => return Err(other),
         }
     }
@@ -316,5 +411,16 @@ pub(super) fn misfit(object: &Object, supported: Supported) -> Option<String> {
 /// # Errors
 /// Its own.
 pub(super) async fn list(registry: &dyn Registry) -> Result<Vec<Object>> {
-    Ok(list_all(registry, Call::background()).await?.0)
+    Ok(list_at(registry).await?.0)
 }
+
+/// The same with the revision from which a watch misses nothing.
+///
+/// # Errors
+/// Its own.
+pub(super) async fn list_at(registry: &dyn Registry) -> Result<(Vec<Object>, String)> {
+    list_all(registry, Call::background()).await
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,11 +8,12 @@
 //! own table and never in the object, so that credentials, probes and operations stay with it, and nobody who may write
 //! objects can make one cluster pass for another.
 //!
-//! `steps` does one swap, with `copy` for the two registries and `back` for what a rollback needs beside; `first` notes what is
+//! `steps` does one swap, with `copying` and `copy` for the two registries and `back` for what a rollback needs beside; `first` notes what is
 //! written right after.
 
 mod back;
 mod copy;
+mod copying;
 mod first;
 mod record;
 mod request;

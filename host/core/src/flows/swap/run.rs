@@ -1,13 +1,14 @@
 //! Runs swaps one after the other, and watches over what they brought.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
 use super::{Inner, Job, Swaps, record::History, steps::Swap};
 use crate::{
     error::{Error, Result},
+    flows::{custody::owner_of, input},
     ports::Table,
     words::{Caller, Operation, OperationKind, OperationState, SlotName},
 };
@@ -83,9 +84,25 @@ impl Inner {
                 let message = "the gateway was started anew; what served before serves, unless the slot says otherwise: \
                                ask for the swap again";
                 self.deps.charts.interrupted(operation, message).await?;
+                // It may have been about to leave a registry whose cluster keeps them.
+                self.bring_home().await;
             }
         }
         Ok(())
+    }
+
+    /// Puts credentials back where the present registry keeps them: copies of them were made for another one that does not
+    /// serve. They serve from where they are until then.
+    pub(super) async fn bring_home(&self) {
+        let (entries, _) = self.deps.clusters.mirror().all();
+        let owners = entries.iter().filter_map(|entry| {
+            let id = input::reference_in(&entry.cluster)?;
+            Some((id, owner_of(&entry.cluster)?))
+        });
+        let owners: Vec<_> = owners.collect();
+        if let Err(error) = self.deps.vault.spread(&owners).await {
+            tracing::warn!(%error, "copies of credentials that a swap made stay in the store of this gateway until the next one");
+        }
     }
 
     /// Since the present registry took over, unless it came back by a rollback.
@@ -136,6 +153,8 @@ impl Inner {
             followed: &followed,
             id: id.as_str(),
             misfits: Mutex::default(),
+            same: Mutex::default(),
+            has_gathered: AtomicBool::default(),
         };
         let outcome = Box::pin(swap.perform()).await;
         match &outcome {

@@ -2,10 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 
+use futures::future::try_join;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -27,14 +28,11 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 const FINISH_WITHIN: Duration = Duration::from_secs(3);
 /// A switch that came too late is tried again.
 const SWITCHES: usize = 3;
-/// Rounds of copying; each finds less than the one before.
-const ROUNDS: usize = 12;
-/// So few differences are copied while changes are held.
-const FEW: usize = 20;
 /// A new registry answers its first question by then.
 const CHECK_WITHIN: Duration = Duration::from_secs(30);
+
 /// What the registry held that a plugin at this place left or got from us.
-fn place_of(filling: &Filling) -> String {
+pub(super) fn place_of(filling: &Filling) -> String {
     let mut hash = Sha256::new();
     hash.update(filling.plugin.as_str());
     hash.update([0]);
@@ -60,6 +58,10 @@ pub(super) struct Swap<'a> {
     pub(super) id: &'a str,
     /// Of a rollback, what could not come along.
     pub(super) misfits: Mutex<Misfits>,
+    /// What both registries hold.
+    pub(super) same: Mutex<copy::Same>,
+    /// Whether credentials were brought to where they outlast the registry.
+    pub(super) has_gathered: AtomicBool,
 }
 
 impl Swap<'_> {
@@ -114,152 +116,9 @@ impl Swap<'_> {
                     let made = ours.difference(&kept).cloned().collect();
                     self.undo(new.as_ref(), &before, &made).await;
                 }
+                self.scatter().await;
                 Err(error)
             }
-        }
-    }
-
-    /// Whether something is to be written into the registry that takes over.
-    fn copies(&self) -> bool {
-        self.migrate == Migrate::Copy || self.is_rollback
-    }
-
-    /// What the registry that takes over is to hold.
-    async fn source(&self, new: &dyn Registry, supported: Supported) -> Result<Vec<Object>> {
-        if self.is_rollback {
-            return self.wanted_back(new, supported).await;
-        }
-        let source = copy::list(self.inner.deps.registry.as_ref()).await?;
-        copy::check_source(&source, supported)?;
-        Ok(source)
-    }
-
-    async fn ours(&self) -> Result<BTreeSet<String>> {
-        let place = place_of(self.filling);
-        let documents = &self.inner.deps.documents;
-        let bytes = documents.read(Table::Slots, &place).await?;
-        Ok(bytes
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default())
-    }
-
-    async fn mark(&self, ours: &BTreeSet<String>) -> Result<()> {
-        let row = left_row(self.filling, ours)?;
-        self.inner.deps.documents.write(vec![row]).await
-    }
-
-    /// Copies while both serve, until only little is left.
-    async fn copy(
-        &self,
-        new: &dyn Registry,
-        supported: Supported,
-        ours: &mut BTreeSet<String>,
-    ) -> Result<Vec<String>> {
-        let mut is_first = true;
-        for _ in 0..ROUNDS {
-            let source = self.source(new, supported).await?;
-            let there = copy::list(new).await?;
-            let compared = self.compare(&source, &there, ours, supported).await?;
-            let left = compared.difference.len();
-            if left <= FEW && !is_first {
-                return Ok(compared.losses);
-            }
-            is_first = false;
-            let message = format!("{left} of {} to be copied", source.len());
-            self.followed.tell("copy", &message).await;
-            self.write(new, compared.difference).await?;
-        }
-        Err(Error::unavailable(format!(
-            "after {ROUNDS} rounds there was still more to copy; is the new registry slow, or much being changed?"
-        )))
-    }
-
-    /// What differs. Names that are absent in the new registry count as ours from now on, also after a crash.
-    async fn compare(
-        &self,
-        source: &[Object],
-        there: &[Object],
-        ours: &mut BTreeSet<String>,
-        supported: Supported,
-    ) -> Result<copy::Compared> {
-        let present: BTreeSet<&str> = there.iter().map(|o| o.cluster.name().as_str()).collect();
-        let names = source.iter().map(|o| o.cluster.name().as_str());
-        let absent: Vec<String> = names
-            .filter(|name| !present.contains(name) && !ours.contains(*name))
-            .map(str::to_owned)
-            .collect();
-        let mut compared = copy::compare(source, there, ours, supported)?;
-        if self.is_rollback {
-            // What others keep under that name stays, and what we had does not come along.
-            for name in std::mem::take(&mut compared.taken) {
-                if source.iter().any(|o| *o.cluster.name() == name) {
-                    self.leave_behind(&name, "others keep another one there".into());
-                }
-            }
-        }
-        if !compared.taken.is_empty() {
-            let names = copy::shown(compared.taken.iter().map(|n| n.as_str()));
-            return Err(Error::Conflict {
-                message: format!(
-                    "the new registry holds clusters that the present one has not, or has otherwise: {names}; remove them \
-                     there, or swap without migration"
-                ),
-                revision: None,
-            });
-        }
-        if !absent.is_empty() {
-            ours.extend(absent);
-            self.mark(ours).await?;
-        }
-        Ok(compared)
-    }
-
-    /// Writes a difference; what a registry that comes back refuses stays behind.
-    async fn write(&self, new: &dyn Registry, difference: copy::Difference) -> Result<()> {
-        let refused = copy::write(new, difference).await?;
-        for (name, error) in refused {
-            match self.is_rollback {
-                true => self.leave_behind(&name, error.to_string()),
-                false => return Err(copy::named(&name, error)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Brings every credential to where it outlasts the registry.
-    async fn gather(&self) -> Result<()> {
-        let deps = &self.inner.deps;
-        let (entries, _) = deps.clusters.mirror().all();
-        let ids = entries
-            .iter()
-            .filter_map(|entry| input::reference_in(&entry.cluster));
-        match deps.vault.gather(&ids.collect::<Vec<_>>()).await {
-            Err(error) if self.is_rollback => {
-                let message = format!("some credentials cannot come along: {error}");
-                self.followed.tell("copy", &message).await;
-                Ok(())
-            }
-            gathered => gathered,
-        }
-    }
-
-    /// Takes back what was copied for a swap that came to nothing.
-    async fn undo(&self, new: &dyn Registry, before: &BTreeSet<String>, made: &BTreeSet<String>) {
-        if made.is_empty() {
-            return;
-        }
-        let undone = async {
-            let there = copy::list(new).await?;
-            let there: Vec<Object> = there
-                .into_iter()
-                .filter(|object| made.contains(object.cluster.name().as_str()))
-                .collect();
-            let compared = copy::compare(&[], &there, made, Supported::default())?;
-            self.write(new, compared.difference).await?;
-            self.mark(before).await
-        };
-        if let Err(error) = undone.await {
-            tracing::warn!(%error, "what was copied could not be taken back; the next swap to there goes on with it");
         }
     }
 
@@ -298,19 +157,24 @@ impl Swap<'_> {
         new: &Arc<dyn Registry>,
         supported: Supported,
         ours: &mut BTreeSet<String>,
-    ) -> Result<(Vec<Object>, BTreeMap<Uid, Uid>, Vec<Row>)> {
-        let mut there = copy::list(new.as_ref()).await?;
+    ) -> Result<(Listed, BTreeMap<Uid, Uid>, Vec<Row>)> {
         let mut aliases = BTreeMap::new();
         let mut rows = Vec::new();
+        let mut there;
         if self.copies() {
-            let mut source = self.source(new.as_ref(), supported).await?;
-            let compared = self.compare(&source, &there, ours, supported).await?;
+            let mut source;
+            (there, source) = try_join(
+                copy::list_at(new.as_ref()),
+                self.source(new.as_ref(), supported),
+            )
+            .await?;
+            let compared = self.compare(&source, &there.0, ours, supported).await?;
             if compared.difference.len() > 0 {
                 self.write(new.as_ref(), compared.difference).await?;
-                there = copy::list(new.as_ref()).await?;
+                there = copy::list_at(new.as_ref()).await?;
                 let misfits = self.misfits();
                 source.retain(|object| !misfits.contains_key(object.cluster.name()));
-                let again = self.compare(&source, &there, ours, supported).await?;
+                let again = self.compare(&source, &there.0, ours, supported).await?;
                 if again.difference.len() > 0 {
                     return Err(Error::unavailable(format!(
                         "after the copy the two registries still differ in {} cluster(s)",
@@ -320,7 +184,7 @@ impl Swap<'_> {
             }
             let misfits = self.misfits();
             source.retain(|object| !misfits.contains_key(object.cluster.name()));
-            aliases = self.aliases(&source, &there);
+            aliases = self.aliases(&source, &there.0);
             let names = source.iter().map(|o| o.cluster.name().to_string());
             let left: BTreeSet<String> = names.collect();
             if self.migrate == Migrate::Copy
@@ -332,6 +196,8 @@ impl Swap<'_> {
                 let bytes = here.as_str().as_bytes().to_vec();
                 (Table::Meta, format!("{ALIAS}{there}"), Some(bytes))
             }));
+        } else {
+            there = copy::list_at(new.as_ref()).await?;
         }
         if self.migrate == Migrate::None {
             let (entries, _) = self.inner.deps.clusters.mirror().all();
@@ -354,7 +220,17 @@ impl Swap<'_> {
         let mirror = self.inner.deps.clusters.mirror();
         let known: BTreeMap<&str, Uid> = source
             .iter()
-            .filter_map(|o| Some((o.cluster.name().as_str(), mirror.uid_of(&o.cluster)?)))
+            .filter_map(|object| {
+                let name = object.cluster.name();
+                // What the mirror holds in this very state was parsed when it came.
+                let entry = mirror.get(name);
+                let entry = entry.filter(|entry| entry.cluster == object.cluster);
+                let uid = entry.map(|entry| entry.uid.clone());
+                Some((
+                    name.as_str(),
+                    uid.or_else(|| mirror.uid_of(&object.cluster))?,
+                ))
+            })
             .collect();
         there
             .iter()
@@ -370,7 +246,7 @@ impl Swap<'_> {
     async fn take_over(
         &self,
         hold: Hold,
-        there: Vec<Object>,
+        (there, revision): Listed,
         aliases: BTreeMap<Uid, Uid>,
         rows: Vec<Row>,
     ) -> Result<usize> {
@@ -390,7 +266,7 @@ impl Swap<'_> {
         let count = there.len();
         self.candidate.switch();
         first.begin((!self.is_rollback).then(|| deps.world.now_ms()));
-        deps.clusters.gate().switched(&hold);
+        deps.clusters.gate().switched_at(&hold, revision);
         let mirror = deps.clusters.mirror();
         mirror.moved(there, aliases, deps.world.now_ms());
         deps.swapped.send_modify(|count| *count += 1);
@@ -479,9 +355,11 @@ impl Swap<'_> {
     }
 }
 
+/// Everything in the new registry, and the revision that it is of.
+type Listed = (Vec<Object>, String);
 type Row = (Table, String, Option<Vec<u8>>);
 
-fn left_row(filling: &Filling, names: &BTreeSet<String>) -> Result<Row> {
+pub(super) fn left_row(filling: &Filling, names: &BTreeSet<String>) -> Result<Row> {
     let bytes = serde_json::to_vec(names).map_err(|e| Error::Internal(e.to_string()))?;
     Ok((Table::Slots, place_of(filling), Some(bytes)))
 }

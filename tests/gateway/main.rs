@@ -24,6 +24,7 @@ mod following;
 mod forms;
 mod full;
 mod input;
+mod leftovers;
 mod outages;
 mod plugins;
 mod process;

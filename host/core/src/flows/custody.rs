@@ -208,7 +208,7 @@ impl Custody {
     pub async fn sweep(&self, referenced: &HashSet<String>) -> Result<usize> {
         let now = self.world.now_ms();
         let mut erased = 0;
-        for id in self.vault.bounds().await?.into_keys() {
+        for id in self.vault.ids().await? {
             if referenced.contains(&id) {
                 continue;
             }

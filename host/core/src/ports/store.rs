@@ -1,6 +1,6 @@
 //! What lasts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -264,6 +264,11 @@ pub trait Vault: Send + Sync + std::fmt::Debug {
     /// What an entry is bound to, and when it expires, without opening the secret; every entry.
     async fn bounds(&self) -> Result<BTreeMap<String, (Bound, Option<u64>)>>;
 
+    /// The id of every entry, also of those that an earlier start left where this one has not looked yet.
+    async fn ids(&self) -> Result<BTreeSet<String>> {
+        Ok(self.bounds().await?.into_keys().collect())
+    }
+
     /// Erases an entry; no error when there is none.
     async fn erase(&self, id: &str) -> Result<()>;
 
@@ -285,7 +290,7 @@ pub trait Vault: Send + Sync + std::fmt::Debug {
         Ok(())
     }
 
-    /// Puts entries where they belong now that another registry serves.
+    /// Puts entries where they belong, now that another registry serves or none came to serve.
     async fn spread(&self, ids: &[(String, Owner)]) -> Result<()> {
         let _ = ids;
         Ok(())

@@ -5,7 +5,7 @@
 //! central cluster serves; a swap brings them along.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -33,6 +33,16 @@ const BOUND: &str = "optikon.io/bound";
 /// Unix milliseconds of its registration, and of its end.
 const TIMES: &str = "optikon.io/times";
 
+/// Which gateway made a Secret: several may share a namespace, and none takes away what another needs.
+const GATEWAY: &str = "optikon.io/gateway";
+/// Our Secrets, and names and annotations only: what they hold is not asked for.
+const LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "optikon");
+const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+/// Asked for at once.
+const PAGE: &str = "500";
+/// … of names.
+const PREFIX: &str = "optikon-credential-";
+
 /// The vault of a gateway whose credentials are to be on the central cluster.
 #[derive(Debug)]
 pub(crate) struct CentralVault {
@@ -40,6 +50,8 @@ pub(crate) struct CentralVault {
     slots: Arc<Filler>,
     world: Arc<dyn World>,
     namespace: String,
+    /// This one among several.
+    gateway: String,
     /// By id: when it was read.
     known: Mutex<HashMap<String, (u64, VaultEntry)>>,
 }
@@ -52,9 +64,29 @@ struct Object {
 }
 
 #[derive(Deserialize)]
+struct Listed {
+    metadata: ListMetadata,
+    #[serde(default)]
+    items: Vec<Object>,
+}
+
+#[derive(Deserialize)]
+struct ListMetadata {
+    #[serde(default, rename = "continue")]
+    next: String,
+}
+
+#[derive(Deserialize)]
 struct Metadata {
     #[serde(default)]
+    name: String,
+    #[serde(default)]
     annotations: BTreeMap<String, String>,
+}
+
+/// Credentials have ids of their own making; other sealed bytes never were there.
+fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn failed(what: &str, fault: &Fault) -> Error {
@@ -112,12 +144,14 @@ impl CentralVault {
         slots: Arc<Filler>,
         world: Arc<dyn World>,
         namespace: String,
+        gateway: String,
     ) -> Self {
         Self {
             store,
             slots,
             world,
             namespace,
+            gateway,
             known: Mutex::default(),
         }
     }
@@ -132,10 +166,56 @@ impl CentralVault {
     }
 
     fn path(&self, id: &str) -> String {
-        format!(
-            "/api/v1/namespaces/{}/secrets/optikon-credential-{id}",
-            self.namespace
-        )
+        format!("{}/{PREFIX}{id}", self.collection())
+    }
+
+    fn collection(&self) -> String {
+        format!("/api/v1/namespaces/{}/secrets", self.namespace)
+    }
+
+    /// Those that this gateway made, at whatever start of it.
+    async fn listed(&self) -> Result<BTreeSet<String>> {
+        let (mut ids, mut next) = (BTreeSet::new(), String::new());
+        loop {
+            let mut query = vec![
+                (
+                    "labelSelector".to_owned(),
+                    format!("{}={}", LABEL.0, LABEL.1),
+                ),
+                ("limit".to_owned(), PAGE.to_owned()),
+            ];
+            if !next.is_empty() {
+                query.push(("continue".to_owned(), next));
+            }
+            let request = Request {
+                accept: Some(METADATA.to_owned()),
+                query,
+                ..Request::get(self.collection())
+            };
+            let Some(response) = self.ask(request, "cannot be looked for").await? else {
+                return Ok(ids);
+            };
+            let list: Listed = serde_json::from_slice(&response.body).map_err(|_| {
+                Error::unavailable(
+                    "the central cluster answers a list of Secrets with something else",
+                )
+            })?;
+            ids.extend(list.items.iter().filter_map(|o| self.ours(&o.metadata)));
+            next = list.metadata.next;
+            if next.is_empty() {
+                return Ok(ids);
+            }
+        }
+    }
+
+    /// The id of a Secret of this gateway: the label alone is also on what `optikon registry setup` makes.
+    fn ours(&self, metadata: &Metadata) -> Option<String> {
+        let id = metadata.name.strip_prefix(PREFIX).filter(|id| is_id(id))?;
+        let annotations = &metadata.annotations;
+        let is_ours = annotations.get(GATEWAY) == Some(&self.gateway)
+            && annotations.contains_key(BOUND)
+            && annotations.contains_key(TIMES);
+        is_ours.then(|| id.to_owned())
     }
 
     async fn ask(&self, request: Request, what: &str) -> Result<Option<Response>> {
@@ -186,9 +266,10 @@ impl CentralVault {
         let object = json!({
             "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
             "metadata": {
-                "name": format!("optikon-credential-{id}"),
-                "labels": {"app.kubernetes.io/managed-by": "optikon"},
+                "name": format!("{PREFIX}{id}"),
+                "labels": {LABEL.0: LABEL.1},
                 "annotations": {
+                    GATEWAY: self.gateway,
                     BOUND: text(&bound),
                     TIMES: text(&json!([entry.created_ms, entry.expires_ms])),
                 },
@@ -257,10 +338,23 @@ impl Vault for CentralVault {
         Ok(bounds)
     }
 
+    async fn ids(&self) -> Result<BTreeSet<String>> {
+        let mut ids: BTreeSet<String> = self.bounds().await?.into_keys().collect();
+        if self.slots.has_central() {
+            match self.listed().await {
+                Ok(listed) => ids.extend(listed),
+                // An account that was set up before may not list; what is known is looked through all the same.
+                Err(error) => {
+                    tracing::warn!(%error, "Secrets that a crash left on the central cluster are not looked for");
+                }
+            }
+        }
+        Ok(ids)
+    }
+
     async fn erase(&self, id: &str) -> Result<()> {
         self.store.erase(id).await?;
-        // Credentials have ids of their own making; other sealed bytes never were there.
-        if self.slots.has_central() && id.bytes().all(|b| b.is_ascii_hexdigit()) {
+        if self.slots.has_central() && is_id(id) {
             let request = Request {
                 method: Method::Delete,
                 ..Request::get(self.path(id))

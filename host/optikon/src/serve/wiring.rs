@@ -20,7 +20,7 @@ use optikon_core::{
         secrets::SecretReader,
         swap::{Swaps, SwapsDeps, present_fillings},
     },
-    ports::{self, Filling},
+    ports::{self, Documents as _, Filling, Table},
     words::{Secret, Selector, SlotName},
 };
 use optikon_engine::{Deps, Engine, EngineConfig};
@@ -126,7 +126,7 @@ pub(crate) async fn join(
     let engine = Engine::new(engine_config, deps).context("the engine cannot start")?;
     let filler = Filler::new(engine.clone(), peers.clone(), folder, &plugins_folder)?;
     let filler = Arc::new(filler);
-    let vault = vault(config, &store, &filler, &world);
+    let vault = vault(config, &store, &filler, &world).await?;
     if config.vault.compatible {
         tracing::warn!(
             "vault.compatible: tokens of clusters are written into the registry on the central cluster, where everybody \
@@ -235,21 +235,38 @@ pub(crate) async fn join(
 }
 
 /// Where credentials of clusters are kept.
-fn vault(
+async fn vault(
     config: &Config,
     store: &Arc<Store>,
     slots: &Arc<Filler>,
     world: &Arc<dyn ports::World>,
-) -> Arc<dyn ports::Vault> {
-    match config.vault.place {
+) -> Result<Arc<dyn ports::Vault>> {
+    Ok(match config.vault.place {
         Place::Store => store.clone(),
         Place::Central => Arc::new(CentralVault::new(
             store.clone(),
             slots.clone(),
             world.clone(),
             config.vault.namespace.clone(),
+            own_id(store, world.as_ref()).await?,
         )),
+    })
+}
+
+/// What this gateway calls itself where several may write, for as long as its data folder lasts.
+async fn own_id(store: &Store, world: &dyn ports::World) -> Result<String> {
+    const KEY: &str = "gateway-id";
+    let known = store.read(Table::Meta, KEY).await;
+    if let Some(bytes) = known.context("the store cannot be read")? {
+        return String::from_utf8(bytes).context("the gateway's id in the store is no text");
     }
+    let mut random = [0; 16];
+    world.random(&mut random);
+    let id: String = random.iter().map(|b| format!("{b:02x}")).collect();
+    let row = (Table::Meta, KEY.to_owned(), Some(id.clone().into_bytes()));
+    let written = store.write(vec![row]).await;
+    written.context("the store cannot write")?;
+    Ok(id)
 }
 
 fn open_store(args: &ServeArgs, config: &Config) -> Result<Store> {

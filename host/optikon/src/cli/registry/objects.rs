@@ -127,7 +127,7 @@ pub(super) enum Secrets {
     None,
     /// By name.
     Read,
-    /// Those of its vault.
+    /// Those of its vault: also listed, to find what a crash left behind.
     Keep,
 }
 
@@ -135,7 +135,7 @@ fn secrets(namespace: &str, secrets: Secrets) -> Vec<Value> {
     let verbs = match secrets {
         Secrets::None => return Vec::new(),
         Secrets::Read => json!(["get"]),
-        Secrets::Keep => json!(["get", "create", "patch", "delete"]),
+        Secrets::Keep => json!(["get", "list", "create", "patch", "delete"]),
     };
     let version = "rbac.authorization.k8s.io/v1";
     let name = format!("{ACCOUNT}-secrets");

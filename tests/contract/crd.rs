@@ -115,7 +115,7 @@ fn kinds(value: &Value) -> Vec<String> {
 }
 
 /// The registry of a central cluster that is reached with this token.
-async fn engine(bed: &Bed, cluster: &Cluster, token: &str, config: Value) -> Engine {
+pub(crate) async fn engine(bed: &Bed, cluster: &Cluster, token: &str, config: Value) -> Engine {
     let mut engine_config = EngineConfig::new(bed.folder());
     engine_config.cache_folder = Some(Bed::cache());
     let deps = Deps {

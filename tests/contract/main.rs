@@ -23,6 +23,8 @@ mod bed;
 mod central;
 #[cfg(feature = "testbed")]
 mod crd;
+#[cfg(feature = "testbed")]
+mod crd_faults;
 mod embedded;
 mod lists;
 #[cfg(feature = "testbed")]
@@ -88,6 +90,9 @@ contract_suite!(registry_crd, crate::Plugin::central("registry-crd"), also: [
     crd::conditions_of_others_stay_theirs,
     crd::what_is_missing_is_named,
     crd::a_definition_of_another_shape_serves,
+    crd_faults::a_definition_of_another_version_is_named,
+    crd_faults::a_list_that_expires_half_way_starts_over,
+    crd_faults::writers_here_and_there_lose_no_update,
 ]);
 
 #[cfg(feature = "testbed")]

@@ -7,7 +7,7 @@
 use optikon_plugin_sdk::{
     Document, Error, ErrorCode, Method, Requester,
     api::{self, Api, ListOptions},
-    collection::{Expect, revision},
+    collection::{Expect, object_as_sent, revision},
     log,
     registry::{Object, Page},
 };
@@ -106,9 +106,9 @@ impl<'a, C: Requester> Clusters<'a, C> {
         request.query.push(("fieldManager".into(), MANAGER.into()));
         api::mark_dry_run(&mut request, dry_run);
         request.body = draft(document)?.to_string().into_bytes();
-        match self.api.send(request).await {
-            Ok(value) => {
-                let object = from_value(value)?;
+        match self.api.send_for_bytes(request).await {
+            Ok(answer) => {
+                let object = object_as_sent(answer)?;
                 if !dry_run {
                     log::info!("wrote down a new cluster"; "cluster" = name);
                 }

@@ -1,6 +1,7 @@
 //! Where the clusters live on the central cluster: found in its discovery, which the gateway caches.
 
-use optikon_plugin_sdk::{Error, ErrorCode, Requester, collection::Collection};
+use optikon_plugin_sdk::{Error, ErrorCode, Requester, api::Api, collection::Collection};
+use serde_json::Value;
 
 use crate::object::from_value;
 
@@ -30,9 +31,10 @@ impl Place {
     /// `unavailable` when the central cluster does not answer or does not serve clusters.
     pub async fn find(connection: &impl Requester, namespace: Option<&str>) -> Result<Self, Error> {
         let mapping = connection.mapping(GROUP, VERSION, "Cluster").await;
-        let mapping = mapping
-            .map_err(|fault| refused(fault.into()))?
-            .ok_or_else(missing)?;
+        let mapping = mapping.map_err(|fault| refused(fault.into()))?;
+        let Some(mapping) = mapping else {
+            return Err(absent(connection).await);
+        };
         let namespace = mapping
             .namespaced
             .then(|| namespace.unwrap_or(NAMESPACE).to_owned());
@@ -64,6 +66,25 @@ impl Place {
 pub fn missing() -> Error {
     Error::unavailable(format!(
         "the central cluster does not serve clusters of {GROUP}/{VERSION}: run `optikon registry setup` there"
+    ))
+}
+
+/// The same, unless the group is there in other versions: then they are named, as their definition looks like ours.
+async fn absent(connection: &impl Requester) -> Error {
+    let group = Api(connection).get(&format!("/apis/{GROUP}")).await;
+    let group = group.unwrap_or_default();
+    let versions = group.get("versions").and_then(Value::as_array);
+    let names = versions.into_iter().flatten();
+    let names: Vec<&str> = names
+        .filter_map(|version| version.get("version")?.as_str())
+        .collect();
+    if names.is_empty() || names.contains(&VERSION) {
+        return missing();
+    }
+    Error::unavailable(format!(
+        "the central cluster serves {GROUP} in {} and not in {VERSION}, which the registry needs: let its definition of \
+         clusters serve {VERSION} as well",
+        names.join(", ")
     ))
 }
 

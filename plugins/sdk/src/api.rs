@@ -229,12 +229,22 @@ impl<C: Requester> Api<'_, C> {
     /// `internal` when a 2xx body is not JSON.
     pub async fn send(self, request: Request) -> Result<Value, Error> {
         let what = request.path.clone();
+        serde_json::from_slice(&self.send_for_bytes(request).await?)
+            .map_err(|e| Error::internal(format!("the answer to {what} is not JSON: {e}")))
+    }
+}
+
+impl<C: Requester> Api<'_, C> {
+    /// Any request, its body as it came.
+    ///
+    /// # Errors
+    /// As [`Api::send`].
+    pub async fn send_for_bytes(self, request: Request) -> Result<Vec<u8>, Error> {
         let response = self.0.request(request).await?;
         if !(200..300).contains(&response.status) {
             return Err(error_of(&response));
         }
-        serde_json::from_slice(&response.body)
-            .map_err(|e| Error::internal(format!("the answer to {what} is not JSON: {e}")))
+        Ok(response.body)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A registry whose clusters are objects of an API server: what holds for every form of them. Pages, the watch, the last state
 //! of what was removed, sizes and preconditions.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
@@ -78,6 +79,40 @@ pub fn object(document: &Document) -> Result<Object, Error> {
     Ok(Object {
         name: document.name().to_owned(),
         revision: revision(document),
+        json,
+    })
+}
+
+/// The same of an answer as it came: read through for name and revision, and not taken apart to be put together again.
+///
+/// # Errors
+/// `internal` when it is no object; `too-large` over the contract's 1 MiB.
+pub fn object_as_sent(bytes: Vec<u8>) -> Result<Object, Error> {
+    #[derive(Deserialize)]
+    struct Head {
+        metadata: Metadata,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Metadata {
+        name: String,
+        #[serde(default)]
+        resource_version: String,
+    }
+    let no_object = |why: String| Error::internal(format!("the answer is no cluster: {why}"));
+    let json = String::from_utf8(bytes).map_err(|e| no_object(e.to_string()))?;
+    let head: Head = serde_json::from_str(&json).map_err(|e| no_object(e.to_string()))?;
+    let Metadata {
+        name,
+        mut resource_version,
+    } = head.metadata;
+    check_size(&name, json.len(), MAX_READ_BYTES)?;
+    if resource_version.is_empty() {
+        resource_version = "0".to_owned();
+    }
+    Ok(Object {
+        name,
+        revision: resource_version,
         json,
     })
 }
@@ -324,5 +359,29 @@ fn mark(last: &mut String, value: &Value) {
     let revision = value.pointer("/metadata/resourceVersion");
     if let Some(revision) = revision.and_then(Value::as_str) {
         revision.clone_into(last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_as_it_came_is_the_same_object() {
+        let json = r#"{"kind":"Cluster","metadata":{"name":"a","resourceVersion":"7","uid":"u"},"spec":{"x":[{}]}}"#;
+        let object = object_as_sent(json.as_bytes().to_vec()).unwrap();
+        let taken_apart = super::object(&Document::parse(json).unwrap()).unwrap();
+        assert_eq!(
+            (&object.name, &object.revision),
+            (&taken_apart.name, &taken_apart.revision)
+        );
+        assert_eq!(object.json, json);
+        // One that was only tried has no revision.
+        let tried = object_as_sent(br#"{"metadata":{"name":"a"}}"#.to_vec()).unwrap();
+        assert_eq!(tried.revision, "0");
+        for bad in [&b"{}"[..], b"[]", b"\xff", br#"{"metadata":{"name":1}}"#] {
+            let refused = object_as_sent(bad.to_vec()).unwrap_err();
+            assert_eq!(refused.code, ErrorCode::Internal);
+        }
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use super::{Cluster, Place};
 use crate::client::Client;
+use crate::etcd::Etcd;
 use crate::keys::ADMIN_TOKEN;
 use crate::ports::Reserved;
 use crate::testbed::Testbed;
@@ -24,6 +25,8 @@ pub struct Builder {
     has_kwok: bool,
     has_tiller: bool,
     has_tiller_tls: bool,
+    has_own_etcd: bool,
+    steps_back: bool,
     flags: Vec<String>,
     forwards: Vec<(u16, u16)>,
 }
@@ -38,6 +41,8 @@ impl Builder {
             has_kwok: false,
             has_tiller: false,
             has_tiller_tls: false,
+            has_own_etcd: false,
+            steps_back: false,
             flags: Vec::new(),
             forwards: Vec::new(),
         }
@@ -78,6 +83,22 @@ impl Builder {
         self
     }
 
+    /// An etcd of its own, which [`Cluster::compact`] may compact without taking anything from others, and every list
+    /// straight from it: the API server's cache would go on knowing what etcd has forgotten.
+    #[must_use]
+    pub fn own_etcd(mut self) -> Self {
+        self.has_own_etcd = true;
+        self.flags.push("--watch-cache=false".to_owned());
+        self
+    }
+
+    /// The API server steps back where it shares the cores with what is measured: outside of a test it is elsewhere.
+    #[must_use]
+    pub fn steps_back(mut self) -> Self {
+        self.steps_back = true;
+        self
+    }
+
     /// A port-forward to `port` of any pod leads to `target` on 127.0.0.1. Brings kwok.
     #[must_use]
     pub fn forward(mut self, port: u16, target: u16) -> Self {
@@ -113,6 +134,10 @@ impl Builder {
         };
         fs::create_dir_all(&place.folder)
             .with_context(|| format!("make {}", place.folder.display()))?;
+        let etcd = match self.has_own_etcd {
+            true => Some(Etcd::start_known(self.testbed.program("etcd")?, &place.folder).await?),
+            false => None,
+        };
         let port = Reserved::new()?;
         let server = format!("https://127.0.0.1:{}", port.port());
         let ca = self.testbed.keys().authority.pem().to_owned();
@@ -127,6 +152,8 @@ impl Builder {
             admin,
             has_controllers: self.has_controllers,
             flags: self.flags,
+            steps_back: self.steps_back,
+            etcd,
             api_server: None,
             others: Vec::new(),
             tiller: None,

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 pub use builder::Builder;
 
 use crate::client::Client;
+use crate::etcd::Etcd;
 use crate::keys::{ADMIN_TOKEN, VIEWER_TOKEN};
 use crate::manifests;
 use crate::ports::Reserved;
@@ -56,6 +57,7 @@ pub struct Cluster {
     others: Vec<Process>,
     tiller: Option<Tiller>,
     tiller_at: Option<u16>,
+    etcd: Option<Etcd>,
     name: String,
     prefix: String,
     place: Place,
@@ -65,6 +67,7 @@ pub struct Cluster {
     admin: Client,
     has_controllers: bool,
     flags: Vec<String>,
+    steps_back: bool,
 }
 
 impl Cluster {

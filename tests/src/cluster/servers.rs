@@ -81,12 +81,36 @@ impl Cluster {
         Ok(())
     }
 
+    fn etcd_url(&self) -> &str {
+        let own = self.etcd.as_ref();
+        own.map_or_else(|| self.place.testbed.etcd_url(), |etcd| &etcd.url)
+    }
+
+    /// Lets the cluster's own etcd forget everything but the present, so that older revisions are too old.
+    ///
+    /// # Errors
+    /// When it has none of its own ([`super::Builder::own_etcd`]), or etcd refuses.
+    pub async fn compact(&self) -> Result<()> {
+        let etcd = self.etcd.as_ref();
+        etcd.context("the etcd is shared with other clusters")?
+            .compact()
+            .await
+    }
+
     fn api_server_command(&self) -> Result<Command> {
-        let mut command = Command::new(self.place.testbed.program("kube-apiserver")?);
+        let program = self.place.testbed.program("kube-apiserver")?;
+        let mut command = match self.steps_back {
+            true => Command::new("nice"),
+            false => Command::new(program),
+        };
+        if self.steps_back {
+            // Becomes the server: there is no other process in between.
+            command.args(["-n", "10"]).arg(program);
+        }
         let file = |flag: &str, name: &str| format!("{flag}={}", self.place.key(name).display());
         let plain = |flag: &str, value: &str| format!("{flag}={value}");
         command.args([
-            plain("--etcd-servers", self.place.testbed.etcd_url()),
+            plain("--etcd-servers", self.etcd_url()),
             plain("--etcd-prefix", &self.prefix),
             plain("--secure-port", &self.port.port().to_string()),
             plain("--permit-port-sharing", "true"),

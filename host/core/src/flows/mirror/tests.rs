@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::words::Condition;
+use crate::words::{Condition, Selector};
 
 fn object(name: &str, uid: &str, revision: &str, label: &str) -> Object {
     let json = json!({"metadata": {"name": name, "uid": uid, "labels": {"l": label}}});

@@ -37,6 +37,17 @@ pub(crate) struct Seen {
     pub(crate) failed: usize,
 }
 
+impl Seen {
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let times = self.times.0.into_iter().chain(other.times.0);
+        Self {
+            failed: self.failed + other.failed,
+            times: Times::new(times.collect()),
+        }
+    }
+}
+
 impl Times {
     fn new(mut times: Vec<f64>) -> Self {
         times.sort_by(f64::total_cmp);
@@ -76,29 +87,42 @@ impl Http {
         })
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<()> {
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Vec<u8>> {
         let response = request.bearer_auth(&self.token).send().await?;
         let status = response.status();
         let body = response.bytes().await?;
         if !status.is_success() {
             bail!("{status}: {}", String::from_utf8_lossy(&body));
         }
-        Ok(())
+        Ok(body.into())
+    }
+
+    pub(crate) async fn read(&self, path: &str) -> Result<Value> {
+        let request = self.inner.get(format!("{}{path}", self.base));
+        Ok(serde_json::from_slice(&self.send(request).await?)?)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<()> {
         self.send(self.inner.get(format!("{}{path}", self.base)))
             .await
+            .map(drop)
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value> {
+        let request = self.inner.put(format!("{}{path}", self.base)).json(body);
+        Ok(serde_json::from_slice(&self.send(request).await?)?)
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<()> {
         self.send(self.inner.post(format!("{}{path}", self.base)).json(body))
             .await
+            .map(drop)
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<()> {
         self.send(self.inner.delete(format!("{}{path}", self.base)))
             .await
+            .map(drop)
     }
 
     /// One after the other.
@@ -139,25 +163,26 @@ async fn at_a_rate(http: Http, ends: Arc<AtomicBool>) -> Seen {
     }
 }
 
-/// The same load for a while before, and during, something.
-pub(crate) async fn around(
-    http: &Http,
-    during: impl Future<Output = Result<String>>,
-) -> Result<(Seen, Seen)> {
-    let ends = Arc::new(AtomicBool::new(false));
-    let load = || at_a_rate(http.clone(), Arc::clone(&ends));
-    let (calm, ()) = tokio::join!(load(), async {
+/// The load while nothing else is.
+pub(crate) async fn calm(http: &Http) -> Result<Seen> {
+    during(http, async {
         tokio::time::sleep(CALM).await;
-        ends.store(true, Ordering::Relaxed);
-    });
-    ends.store(false, Ordering::Relaxed);
-    let (seen, done) = tokio::join!(load(), async {
-        let done = during.await;
+        Ok(())
+    })
+    .await
+}
+
+/// The load during something.
+pub(crate) async fn during(http: &Http, work: impl Future<Output = Result<()>>) -> Result<Seen> {
+    let ends = Arc::new(AtomicBool::new(false));
+    let load = at_a_rate(http.clone(), Arc::clone(&ends));
+    let (seen, done) = tokio::join!(load, async {
+        let done = work.await;
         ends.store(true, Ordering::Relaxed);
         done
     });
     done?;
-    Ok((calm, seen))
+    Ok(seen)
 }
 
 /// From the answer to a change on the central cluster to the event on a watch of the gateway.

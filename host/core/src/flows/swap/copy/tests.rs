@@ -4,13 +4,13 @@ use serde_json::json;
 
 use super::*;
 
-fn cluster(value: Value) -> Cluster {
+fn cluster(value: &Value) -> Cluster {
     Cluster::from_json(&value.to_string()).unwrap()
 }
 
-fn object(name: &str, revision: &str, spec: Value) -> Object {
+fn object(name: &str, revision: &str, spec: &Value) -> Object {
     Object {
-        cluster: cluster(json!({"metadata": {"name": name}, "spec": spec})),
+        cluster: cluster(&json!({"metadata": {"name": name}, "spec": spec})),
         revision: revision.to_owned(),
     }
 }
@@ -22,11 +22,11 @@ fn nothing_null_and_empty_say_the_same_and_all_else_counts() {
         ..Supported::default()
     };
     let one = cluster(
-        json!({"apiVersion": "x", "metadata": {"name": "a", "uid": "1", "labels": {},
+        &json!({"apiVersion": "x", "metadata": {"name": "a", "uid": "1", "labels": {},
         "generation": 1}, "spec": {"x": {"y": null, "z": [1, {}]}, "empty": []}, "status": {"a": 1}}),
     );
     let same = json!({"metadata": {"name": "a", "uid": "2", "annotations": null}, "spec": {"x": {"z": [1, {}]}}});
-    assert!(is_same(&one, &cluster(same.clone()), references));
+    assert!(is_same(&one, &cluster(&same), references));
     for (pointer, value) in [
         ("/spec/x/z", json!([1])),
         ("/spec/x", json!(null)),
@@ -36,11 +36,11 @@ fn nothing_null_and_empty_say_the_same_and_all_else_counts() {
     ] {
         let mut other = same.clone();
         *other.pointer_mut(pointer).unwrap() = value;
-        assert!(!is_same(&one, &cluster(other), references), "{pointer}");
+        assert!(!is_same(&one, &cluster(&other), references), "{pointer}");
     }
     let mut more = same;
     more["topLevel"] = true.into();
-    assert!(!is_same(&one, &cluster(more), references));
+    assert!(!is_same(&one, &cluster(&more), references));
     // A reference is said in another way in each form.
     let of_today = json!({"controller": {"kind": input::REFERENCE_KIND, "name": "1"}});
     let of_2018 = |id: &str| {
@@ -48,7 +48,7 @@ fn nothing_null_and_empty_say_the_same_and_all_else_counts() {
         "config": {"id": id}}]})
     };
     let with =
-        |auth: Value| cluster(json!({"metadata": {"name": "a"}, "spec": {"authInfo": auth}}));
+        |auth: Value| cluster(&json!({"metadata": {"name": "a"}, "spec": {"authInfo": auth}}));
     assert!(is_same(
         &with(of_today.clone()),
         &with(of_2018("1")),
@@ -66,26 +66,26 @@ fn a_pair_is_compared_again_when_one_of_both_has_another_revision() {
         let compared = compare(old, new, &ours, supported, &mut same).unwrap();
         compared.difference.len()
     };
-    let old = object("a", "1", json!({"x": 1}));
-    let new = object("a", "7", json!({"x": 1}));
+    let old = object("a", "1", &json!({"x": 1}));
+    let new = object("a", "7", &json!({"x": 1}));
     assert_eq!(differences(&old, &new), 0);
     // That it is not looked at again shows only where a registry breaks its word.
-    assert_eq!(differences(&old, &object("a", "7", json!({"x": 2}))), 0);
-    assert_eq!(differences(&old, &object("a", "8", json!({"x": 2}))), 1);
-    assert_eq!(differences(&object("a", "2", json!({"x": 2})), &new), 1);
+    assert_eq!(differences(&old, &object("a", "7", &json!({"x": 2}))), 0);
+    assert_eq!(differences(&old, &object("a", "8", &json!({"x": 2}))), 1);
+    assert_eq!(differences(&object("a", "2", &json!({"x": 2})), &new), 1);
     // What the gateway only remembers has no revision.
-    let remembered = object("a", "", json!({"x": 1}));
+    let remembered = object("a", "", &json!({"x": 1}));
     assert_eq!(differences(&remembered, &new), 0);
-    assert_eq!(differences(&object("a", "", json!({"x": 2})), &new), 1);
+    assert_eq!(differences(&object("a", "", &json!({"x": 2})), &new), 1);
 }
 
 #[test]
 fn what_is_left_behind_of_a_known_pair_is_told_again() {
     let owned = Object {
-        cluster: cluster(json!({"metadata": {"name": "a", "ownerReferences": [{"uid": "1"}]}})),
+        cluster: cluster(&json!({"metadata": {"name": "a", "ownerReferences": [{"uid": "1"}]}})),
         revision: "1".into(),
     };
-    let new = object("a", "7", json!({}));
+    let new = object("a", "7", &json!({}));
     let mut same = Same::default();
     for _ in 0..2 {
         let compared = compare(
@@ -101,9 +101,9 @@ fn what_is_left_behind_of_a_known_pair_is_told_again() {
 
 #[test]
 fn answers_tell_what_the_registry_holds_unless_one_is_missing() {
-    let there = vec![object("a", "1", json!({})), object("b", "1", json!({}))];
+    let there = vec![object("a", "1", &json!({})), object("b", "1", &json!({}))];
     let written = |is_unsure| Written {
-        stored: vec![object("b", "2", json!({})), object("c", "2", json!({}))],
+        stored: vec![object("b", "2", &json!({})), object("c", "2", &json!({}))],
         is_unsure,
         ..Written::default()
     };

@@ -88,7 +88,11 @@ impl Status {
 
     fn set(&mut self, name: Arc<str>, text: Arc<str>) {
         match self.place(&name) {
-            Ok(at) => self.0[at] = (name, text),
+            Ok(at) => {
+                if let Some(part) = self.0.get_mut(at) {
+                    *part = (name, text);
+                }
+            }
             Err(at) => {
                 self.0.reserve_exact(1);
                 self.0.insert(at, (name, text));

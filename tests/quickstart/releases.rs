@@ -48,7 +48,7 @@ pub(crate) async fn roll_out(demo: &Demo) -> Result<()> {
     assert_eq!(states(&stopped), ["succeeded", "failed"]);
     let stopped = answer(&said, &stopped);
     assert!(
-        stopped.contains("2 of 3 replicas updated") && stopped.contains("(exit code 3)"),
+        stopped.contains("2 of 3 replicas made") && stopped.contains("(exit code 3)"),
         "{stopped}"
     );
     let after = rows(&said, list);

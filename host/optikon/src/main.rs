@@ -18,7 +18,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     give_back_at_once();
-    use_small_pages();
     let args = args::Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -48,12 +47,6 @@ fn give_back_at_once() {
             libmimalloc_sys::mi_option_set(PURGE_DELAY, 0);
         }
     }
-}
-
-/// The allocator asks for pages of 2 MiB, of which a gateway with few clusters would fill a part. Not every kernel has
-/// them; then there is nothing to do.
-fn use_small_pages() {
-    let _has_them = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use std::{
     future::poll_fn,
+    io,
     sync::{Arc, Mutex, PoisonError},
     task::Poll,
+    time::Duration,
 };
 
 use futures::future::BoxFuture;
@@ -30,6 +32,19 @@ use crate::{
 
 /// A trap's text with its wasm backtrace.
 const MAX_TRAP_BYTES: usize = 4 * 1024;
+
+/// Between attempts at an instance that the kernel was too busy for.
+const BUSY_PAUSES: [Duration; 4] = [
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+    Duration::from_millis(800),
+];
+
+fn is_busy(error: &wasmtime::Error) -> bool {
+    let error = error.root_cause().downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
+}
 
 /// A world as the engine calls it: generated bindings of an instance.
 pub(crate) trait Role: Sized + Send + Sync + 'static {
@@ -172,6 +187,25 @@ impl<R: Role> Loaded<R> {
         ended.map_err(|end| self.error(function, end))?
     }
 
+    /// A fresh instance. The first one of a component seals the image of its memory, which the kernel refuses while it moves
+    /// these pages: a moment later it does not.
+    async fn fresh(&self, mut serving: Serving) -> wasmtime::Result<(Store<Ctx>, R)> {
+        let mut pauses = BUSY_PAUSES.into_iter();
+        loop {
+            let mut store = self.store(serving);
+            let error = match R::begin(&self.pre, &mut store).await {
+                Ok(role) => return Ok((store, role)),
+                Err(error) => error,
+            };
+            let Some(pause) = pauses.next().filter(|_| is_busy(&error)) else {
+                return Err(error);
+            };
+            tracing::debug!(slot = %self.shared.slot, %error, "an instance is tried again");
+            tokio::time::sleep(pause).await;
+            serving = store.into_data().serving;
+        }
+    }
+
     async fn run<T, B>(&self, serving: Serving, body: B) -> Answer<T>
     where
         T: Send,
@@ -183,11 +217,7 @@ impl<R: Role> Loaded<R> {
                 store.data_mut().serving = serving;
                 (store, role)
             }
-            None => {
-                let mut store = self.store(serving);
-                let role = R::begin(&self.pre, &mut store).await?;
-                (store, role)
-            }
+            None => self.fresh(serving).await?,
         };
         let ran = store
             .run_concurrent(async |accessor| {
@@ -291,4 +321,20 @@ pub(crate) fn failure(error: &wasmtime::Error, limits: &crate::Limits) -> (Failu
         }
     }
     (FailureKind::Trap, root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_busy_kernel_is_asked_again() {
+        let of = |kind: io::ErrorKind| wasmtime::Error::from(io::Error::from(kind));
+        assert!(is_busy(&of(io::ErrorKind::ResourceBusy)));
+        assert!(is_busy(
+            &of(io::ErrorKind::ResourceBusy).context("the image of a memory")
+        ));
+        assert!(!is_busy(&of(io::ErrorKind::OutOfMemory)));
+        assert!(!is_busy(&Trap::StackOverflow.into()));
+    }
 }

@@ -1,7 +1,7 @@
 //! How the component is linked. A thousand looks run at once, each with a memory of its own, and all memories together are
 //! bounded (`plugins.total_memory_bytes`): the stack of 1 MiB that the linker sets aside would keep some of them waiting.
 
-/// Three times what an answer nested as deep as the parser allows takes.
+/// An answer nested as deep as the parser allows takes between 32 and 64 KiB of it.
 const STACK_BYTES: u32 = 256 * 1024;
 
 fn main() {

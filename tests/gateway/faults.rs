@@ -184,6 +184,25 @@ async fn one_list_that_is_too_large_is_a_part_and_the_rest_is_seen() {
     client.delete("/cluster/large-part").await.unwrap();
 }
 
+/// As deep as a parser goes, and further: the first is read, the second is no answer, and neither ends the plugin.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_nested_as_deep_as_is_parsed_is_read() {
+    let member = FakeMember::start().await.unwrap();
+    let gateway = gateway().await;
+    let client = gateway.client().unwrap();
+    let body = registration("deep", &member, TOKEN);
+    client.create("/cluster", &body).await.unwrap();
+    for (levels, reason) in [(126, Value::Null), (100_000, "NotKubernetes".into())] {
+        let (open, close) = (r#"{"x":"#.repeat(levels), "}".repeat(levels));
+        let version = format!(r#"{{"gitVersion":"v1.37.2","x":{open}1{close}}}"#);
+        let answer = Answer::bytes(200, "application/json", version.into_bytes());
+        member.answer("/version", answer);
+        let seen = client.read("/cluster/deep?deadline=20s").await.unwrap();
+        assert_eq!(seen["status"]["reason"], reason, "{levels}: {seen:#}");
+    }
+    client.delete("/cluster/deep").await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn outside_of_development_loopback_is_refused_and_nothing_is_sent() {
     let member = FakeMember::start().await.unwrap();

@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::bed::{PATIENCE, assert_absent, assert_absent_in_files, forms, own, registration};
-use crate::swap::{Traffic, central, goes_on, serves, swap, traffic};
+use crate::swap::{Traffic, central, goes_on, serves, swap, traffic, with_all};
 
 /// A hub that serves clusters by an API server of its own, and a kubeconfig of the gateway's account there.
 async fn hub(gateway: &Gateway) -> (Cluster, OldRegistry, String) {
@@ -48,17 +48,6 @@ async fn hub(gateway: &Gateway) -> (Cluster, OldRegistry, String) {
         "{again}"
     );
     (hub, registry, account)
-}
-
-fn to(account: &str) -> [&str; 6] {
-    [
-        "--central-kubeconfig",
-        account,
-        "--migrate",
-        "copy",
-        "--grant",
-        "all",
-    ]
 }
 
 /// What each writer was told last is what is there.
@@ -98,10 +87,10 @@ async fn every_form_takes_over_under_readers_and_writers() {
     let mut tasks = traffic(gateway, (200, Duration::from_secs(1)), 20, &state);
     goes_on(&state).await;
 
-    swap(gateway, "registry-crd", &to(&crd_account)).await;
+    swap(gateway, "registry-crd", &with_all(&crd_account)).await;
     assert_eq!(serves(gateway).await, "registry-crd");
     goes_on(&state).await;
-    swap(gateway, "registry-aggregated", &to(&hub_account)).await;
+    swap(gateway, "registry-aggregated", &with_all(&hub_account)).await;
     assert_eq!(serves(gateway).await, "registry-aggregated");
     goes_on(&state).await;
     // The credential is still each cluster's own, in the form that this registry can keep.
@@ -180,8 +169,8 @@ async fn a_rollback_from_a_registry_that_is_gone_brings_the_first_writes_back() 
     for name in ["changed", "deleted", "kept"] {
         client.create("/cluster", &body(name)).await.unwrap();
     }
-    swap(&own.gateway, "registry-aggregated", &to(&hub_account)).await;
-    swap(&own.gateway, "registry-crd", &to(&crd_account)).await;
+    swap(&own.gateway, "registry-aggregated", &with_all(&hub_account)).await;
+    swap(&own.gateway, "registry-crd", &with_all(&crd_account)).await;
     client.create("/cluster", &body("fresh")).await.unwrap();
     // Legal where it was made, and nowhere before.
     client.create("/cluster", &body("1-digit")).await.unwrap();

@@ -5,10 +5,11 @@ use optikon_tests::old_registry::{Access, CLUSTERS};
 use optikon_tests::{Cluster, FakeMember, Gateway, OldRegistry, Testbed, wait_for};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::bed::{PATIENCE, data_folder, own, registration};
 use crate::plugins::folder_with;
-use crate::swap::{central, serves, swap};
+use crate::swap::{central, serves, swap, with_all};
 
 const SECRETS: &str = "/api/v1/namespaces/optikon/secrets";
 const IN_CENTRAL: &str = "[vault]\nplace = \"central\"\n";
@@ -176,15 +177,7 @@ async fn a_rollback_names_what_the_earlier_registry_cannot_take() {
         .unwrap();
     assert_eq!(done["state"], "succeeded", "{done:#}");
     let (central, account) = central(gateway).await;
-    let to = [
-        "--central-kubeconfig",
-        &account,
-        "--migrate",
-        "copy",
-        "--grant",
-        "all",
-    ];
-    swap(gateway, "registry-crd", &to).await;
+    swap(gateway, "registry-crd", &with_all(&account)).await;
     client.create("/cluster", &body("second")).await.unwrap();
     // Other tools take other names.
     for name in ["3rd", "with.a.dot"] {
@@ -301,7 +294,8 @@ async fn twenty_writers_here_and_there_lose_nothing_that_was_acknowledged() {
     }
     let mut conflicts = 0;
     let mut keys = Vec::new();
-    while let Some(writer) = writers.join_next().await {
+    let mut next = async || timeout(PATIENCE, writers.join_next()).await.unwrap();
+    while let Some(writer) = next().await {
         let (key, lost) = writer.unwrap();
         conflicts += lost;
         keys.push(key);

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::bed::{PATIENCE, data_folder, own};
-use crate::swap::{central, swap};
+use crate::swap::{central, swap, with_all};
 
 const LIST: &str = "/apis/clusterregistry.k8s.io/v1alpha1/namespaces/optikon/clusters";
 
@@ -14,15 +14,7 @@ const OLD: &str = "registry warns: reads come from what the registry said at 20"
 
 async fn over_central(own: &Gateway) -> Cluster {
     let (central, account) = central(own).await;
-    let to = [
-        "--central-kubeconfig",
-        &account,
-        "--migrate",
-        "copy",
-        "--grant",
-        "all",
-    ];
-    swap(own, "registry-crd", &to).await;
+    swap(own, "registry-crd", &with_all(&account)).await;
     central
 }
 

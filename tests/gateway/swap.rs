@@ -41,6 +41,18 @@ pub(crate) async fn swap(gateway: &Gateway, plugin: &str, more: &[&str]) -> Stri
     gateway.run_ok(&arguments).await.unwrap()
 }
 
+/// The flags of a move to the central cluster, with everything.
+pub(crate) fn with_all(account: &str) -> [&str; 6] {
+    [
+        "--central-kubeconfig",
+        account,
+        "--migrate",
+        "copy",
+        "--grant",
+        "all",
+    ]
+}
+
 pub(crate) async fn serves(gateway: &Gateway) -> Value {
     let slot = gateway
         .client()

@@ -5,7 +5,7 @@ use optikon_tests::{Cluster, FakeMember, Gateway, OldRegistry, Testbed, wait_for
 use serde_json::{Value, json};
 
 use crate::bed::{PATIENCE, assert_absent, assert_absent_in_files, forms, own, registration};
-use crate::swap::{serves, swap};
+use crate::swap::{serves, swap, with_all};
 
 const SECRETS: &str = "/api/v1/namespaces/optikon/secrets";
 
@@ -40,15 +40,7 @@ async fn credentials_are_secrets_of_the_central_cluster_and_come_along() {
     // One that was there before, in the store.
     let body = registration("before", &member, "t0ken-of-the-first");
     client.create("/cluster", &body).await.unwrap();
-    let to = [
-        "--central-kubeconfig",
-        account,
-        "--migrate",
-        "copy",
-        "--grant",
-        "all",
-    ];
-    swap(gateway, "registry-crd", &to).await;
+    swap(gateway, "registry-crd", &with_all(account)).await;
     let there = of(&central, "before").await;
     assert_eq!(there.len(), 1);
     assert_eq!(text(&there[0], "token"), "t0ken-of-the-first");

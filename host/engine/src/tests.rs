@@ -1,6 +1,12 @@
 //! Limits that only hand-written components cross: what compilers emit has few tables and instances.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
@@ -12,7 +18,7 @@ use optikon_core::{
 };
 use tokio::sync::Semaphore;
 use wasmtime::{
-    Store,
+    Engine, Store,
     component::{Component, InstancePre, Linker},
 };
 
@@ -74,10 +80,40 @@ impl World for Nothing {
     }
 }
 
+/// Fails as often as it is told to because the kernel is busy.
+struct Busy;
+
+impl Role for Busy {
+    type Pre = Arc<AtomicU32>;
+
+    fn prepare(_: InstancePre<Ctx>) -> wasmtime::Result<Self::Pre> {
+        Ok(Arc::default())
+    }
+
+    fn begin<'a>(
+        left: &'a Self::Pre,
+        _: &'a mut Store<Ctx>,
+    ) -> BoxFuture<'a, wasmtime::Result<Self>> {
+        let one_less = |left: u32| left.checked_sub(1);
+        let left = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
+        let made = match left {
+            Ok(_) => Err(io::Error::from(io::ErrorKind::ResourceBusy).into()),
+            Err(_) => Ok(Self),
+        };
+        Box::pin(async { made })
+    }
+}
+
 async fn instantiate(wat: &str, limits: Limits) -> Result<()> {
     let engine = pool::engine(4, limits.memory_bytes).unwrap();
-    let _ticker = pool::tick(&engine).unwrap();
     let component = Component::new(&engine, wat::parse_str(wat).unwrap()).unwrap();
+    let pre = Linker::new(&engine).instantiate_pre(&component).unwrap();
+    begin::<Raw>(engine, pre, limits).await
+}
+
+/// A call that makes an instance and nothing else.
+async fn begin<R: Role>(engine: Engine, pre: R::Pre, limits: Limits) -> Result<()> {
+    let _ticker = pool::tick(&engine).unwrap();
     let shared = Arc::new(Shared {
         slot: "prober".parse().unwrap(),
         plugin: "raw".parse().unwrap(),
@@ -95,8 +131,8 @@ async fn instantiate(wat: &str, limits: Limits) -> Result<()> {
         memory_held: 0.into(),
         limits,
     });
-    let loaded = Arc::new(Loaded::<Raw> {
-        pre: Linker::new(&engine).instantiate_pre(&component).unwrap(),
+    let loaded = Arc::new(Loaded::<R> {
+        pre,
         instances: Arc::new(Semaphore::new(4)),
         gate: Gate::new(&shared.limits),
         stats: Stats::default(),
@@ -195,4 +231,16 @@ async fn several_memories_are_counted_together() {
     instantiate(&wat(1), limits()).await.unwrap();
     let error = instantiate(&wat(2), limits()).await.unwrap_err();
     assert_eq!(crossed(error), ("memory-bytes", (3 << 19).to_string()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_the_kernel_is_too_busy_for_is_tried_again_for_a_second() {
+    let limits = Limits::default();
+    for (failures, is_made) in [(0, true), (4, true), (5, false)] {
+        let engine = pool::engine(4, limits.memory_bytes).unwrap();
+        let left = Arc::new(AtomicU32::new(failures));
+        let begun = begin::<Busy>(engine, left.clone(), limits.clone()).await;
+        assert_eq!(begun.is_ok(), is_made, "{failures}: {begun:?}");
+        assert_eq!(left.load(Ordering::SeqCst), 0, "{failures}");
+    }
 }

@@ -38,8 +38,9 @@ const GATEWAY: &str = "optikon.io/gateway";
 /// Our Secrets, and names and annotations only: what they hold is not asked for.
 const LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "optikon");
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-/// Asked for at once.
+/// Asked for at once, and the most pages: 50,000 Secrets are those of ten gateways with 5,000 clusters each.
 const PAGE: &str = "500";
+const MAX_PAGES: usize = 100;
 /// … of names.
 const PREFIX: &str = "optikon-credential-";
 
@@ -176,7 +177,7 @@ impl CentralVault {
     /// Those that this gateway made, at whatever start of it.
     async fn listed(&self) -> Result<BTreeSet<String>> {
         let (mut ids, mut next) = (BTreeSet::new(), String::new());
-        loop {
+        for _ in 0..MAX_PAGES {
             let mut query = vec![
                 (
                     "labelSelector".to_owned(),
@@ -206,6 +207,11 @@ impl CentralVault {
                 return Ok(ids);
             }
         }
+        tracing::warn!(
+            namespace = %self.namespace, pages = MAX_PAGES,
+            "there are more Secrets than are looked through for leftovers; give each gateway a namespace: [vault] namespace"
+        );
+        Ok(ids)
     }
 
     /// The id of a Secret of this gateway: the label alone is also on what `optikon registry setup` makes.

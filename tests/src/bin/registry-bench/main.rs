@@ -17,6 +17,7 @@ use optikon_xtask::bench::{Aim, Row, report};
 use optikon_xtask::folders::Folders;
 use optikon_xtask::say;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use load::{Http, Seen};
 
@@ -73,18 +74,16 @@ async fn fill(
 /// Waits until the gateway has looked at everything that was registered. A member that is not there is looked at three times,
 /// a few seconds apart, before it is left alone; thousands of first looks are not what is measured here.
 async fn settle(http: &Http) -> Result<()> {
-    let mut before = (Value::Null, Instant::now());
-    let begun = Instant::now();
-    while begun.elapsed() < SETTLED_WITHIN {
+    let before = Mutex::new((Value::Null, Instant::now()));
+    wait_for("the end of all looks", SETTLED_WITHIN, || async {
         let calls = http.read("/plugins/prober").await?["calls"].clone();
+        let mut before = before.lock().await;
         if calls != before.0 {
-            before = (calls, Instant::now());
-        } else if before.1.elapsed() >= SETTLED {
-            return Ok(());
+            *before = (calls, Instant::now());
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-    bail!("the gateway goes on looking at members that are not there")
+        Ok((before.1.elapsed() >= SETTLED).then_some(()))
+    })
+    .await
 }
 
 fn names(prefix: &str, count: usize) -> Vec<String> {

@@ -151,7 +151,8 @@ impl ChartFlows {
         identity.unwrap_or_else(|| target.uid.to_string())
     }
 
-    /// Waits until the interrupted operations are known, takes the locks, journals together with `row`, and hands over to the runner.
+    /// Waits until the interrupted operations are known, takes the locks, journals together with `row`, and hands over to the
+    /// runner.
     async fn accept(
         &self,
         operation: Operation,
@@ -159,7 +160,7 @@ impl ChartFlows {
         row: Option<(Table, String, Option<Vec<u8>>)>,
     ) -> Result<Operation> {
         let inner = &self.inner;
-        inner.recovered().await;
+        inner.recovered().await?;
         let live = {
             let mut all = inner.live.lock().unwrap_or_else(PoisonError::into_inner);
             let wanted: Vec<String> = operation.targets.iter().map(|t| self.lock_of(t)).collect();

@@ -18,7 +18,7 @@ use crate::{
 const PATH: &str = "/api/v1/namespaces/kube-system";
 /// Clusters asked at once.
 const AT_ONCE: usize = 100;
-/// Who does not answer by then is not waited for: it will hardly be changed either.
+/// For all of them: who does not answer by then is not waited for, as it will hardly be changed either.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl ChartFlows {
@@ -36,15 +36,15 @@ impl ChartFlows {
         // One that was looked at in vain tells no more now.
         let is_new =
             |entry: &&Arc<Entry>| entry.health.identity.is_none() && entry.health.looked_ms == 0;
-        let new = chosen.iter().filter(is_new).cloned();
-        let asked = new.map(|entry| async move { self.inner.identify(&entry).await });
-        let asked: Vec<()> = stream::iter(asked)
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
-        if asked.is_empty() {
+        let mut new = chosen.iter().filter(is_new).cloned().peekable();
+        if new.peek().is_none() {
             return Ok(chosen);
         }
+        let asked = new.map(|entry| async move { self.inner.identify(&entry).await });
+        let asked = stream::iter(asked).buffer_unordered(AT_ONCE);
+        let all = asked.for_each(|()| std::future::ready(()));
+        let in_vain = tokio::time::timeout(PATIENCE, all).await.is_err();
+        tracing::debug!(in_vain, "asked the clusters that nobody had looked at");
         targets::select(mirror, caller, wanted)
     }
 }
@@ -58,7 +58,7 @@ impl Inner {
             let uid = namespace.pointer("/metadata/uid").and_then(Value::as_str);
             uid.map(str::to_owned)
         };
-        let Ok(Some(identity)) = tokio::time::timeout(PATIENCE, asked).await else {
+        let Some(identity) = asked.await else {
             return;
         };
         let mirror = self.clusters.mirror();

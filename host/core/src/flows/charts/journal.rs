@@ -157,7 +157,7 @@ impl ChartFlows {
     }
 
     async fn wish(&self, caller: &Caller, id: &OperationId, wish: Wish) -> Result<Operation> {
-        self.inner.recovered().await;
+        self.inner.recovered().await?;
         let seen = self.operation(caller, id).await?;
         let over = || Error::Conflict {
             message: format!("operation {id} is over"),

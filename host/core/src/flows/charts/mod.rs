@@ -31,6 +31,7 @@ mod watched;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
@@ -53,6 +54,9 @@ pub use once::Once;
 pub use read::{ReleaseQuery, Selection};
 pub use request::{ActionRequest, ChartSource, ChartsRequest};
 pub use sources::{CredentialKind, Provenance, Repository, RepositoryKind};
+
+/// A start has read what was interrupted by then, or says that it has not.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The use-cases of `/charts`, `/archives` and `/operations`. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -223,10 +227,18 @@ impl Inner {
     }
 
     /// Returns when it is known which releases are held, and by whom. A start takes a moment until then.
-    async fn recovered(&self) {
+    ///
+    /// # Errors
+    /// `Unavailable` when that takes longer than a request should.
+    async fn recovered(&self) -> Result<()> {
         let mut has_recovered = self.has_recovered.subscribe();
-        // The sender lives as long as this does.
-        let _ = has_recovered.wait_for(|is_done| *is_done).await;
+        let known = has_recovered.wait_for(|is_done| *is_done);
+        match tokio::time::timeout(RECOVERED_WITHIN, known).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Error::unavailable(
+                "the gateway is still reading the operations that its last end interrupted; try again",
+            )),
+        }
     }
 
     fn live(&self, id: &OperationId) -> Option<Live> {

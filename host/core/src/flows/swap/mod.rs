@@ -8,8 +8,8 @@
 //! own table and never in the object, so that credentials, probes and operations stay with it, and nobody who may write
 //! objects can make one cluster pass for another.
 //!
-//! `steps` does one swap, with `copying` and `copy` for the two registries and `back` for what a rollback needs beside; `first` notes what is
-//! written right after.
+//! `steps` does one swap, with `copying` and `copy` for the two registries and `back` for what a rollback needs beside;
+//! `first` notes what is written right after.
 
 mod back;
 mod copy;

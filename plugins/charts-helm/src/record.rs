@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use optikon_plugin_sdk::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 /// What the record of a release may unpack to. A Secret holds 1 MiB, and JSON packs to a tenth at best.
@@ -158,33 +158,7 @@ impl Record {
     /// # Errors
     /// `unsupported` when it is something else, `too-large` when it unpacks to too much.
     pub fn decode(text: &[u8]) -> Result<Self, Error> {
-        let unreadable = |e: &dyn std::fmt::Display| {
-            Error::unsupported(format!("the release record is not readable: {e}"))
-        };
-        let bytes = STANDARD
-            .decode(text.trim_ascii())
-            .map_err(|e| unreadable(&e))?;
-        if !bytes.starts_with(&GZIP) {
-            return serde_json::from_slice(&bytes).map_err(|e| unreadable(&e));
-        }
-        let mut json = Vec::new();
-        GzDecoder::new(bytes.as_slice())
-            .take(MAX_UNPACKED + 1)
-            .read_to_end(&mut json)
-            .map_err(|e| unreadable(&e))?;
-        if json.len() as u64 > MAX_UNPACKED {
-            return Err(Error::too_large(
-                "the release record unpacks to more than 64 MiB",
-            ));
-        }
-        serde_json::from_slice(&json).map_err(|e| unreadable(&e))
-    }
-
-    /// A text of the chart's metadata; empty where there is none.
-    #[must_use]
-    pub fn chart_text(&self, key: &str) -> &str {
-        let text = self.chart.pointer("/metadata").and_then(|m| m.get(key));
-        text.and_then(Value::as_str).unwrap_or_default()
+        unpacked(text)
     }
 
     /// Whether its objects were applied by the server.
@@ -192,6 +166,83 @@ impl Record {
     pub fn is_server_side(&self) -> bool {
         self.apply_method == "ssa"
     }
+}
+
+/// What a list shows of a revision. The chart's files and the objects, nearly all of a record, are passed over unread.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[allow(missing_docs, reason = "the names are those of Helm's record")]
+pub struct Summary {
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub namespace: String,
+    #[serde(default)]
+    pub version: u32,
+    #[serde(default, deserialize_with = "nullable")]
+    pub info: Info,
+    #[serde(default, deserialize_with = "nullable")]
+    chart: ChartHead,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+struct ChartHead {
+    #[serde(default, deserialize_with = "nullable")]
+    metadata: Map<String, Value>,
+}
+
+impl Summary {
+    /// Reads what [`Record::encode`] or any Helm since 3.0 wrote.
+    ///
+    /// # Errors
+    /// As [`Record::decode`]; what is passed over is not judged.
+    pub fn decode(text: &[u8]) -> Result<Self, Error> {
+        unpacked(text)
+    }
+
+    /// That of a record that was read whole.
+    #[must_use]
+    pub fn of(record: &Record) -> Self {
+        let metadata = record.chart.get("metadata").and_then(Value::as_object);
+        Self {
+            name: record.name.clone(),
+            namespace: record.namespace.clone(),
+            version: record.version,
+            info: record.info.clone(),
+            chart: ChartHead {
+                metadata: metadata.cloned().unwrap_or_default(),
+            },
+        }
+    }
+
+    /// A text of the chart's metadata; empty where there is none.
+    #[must_use]
+    pub fn chart_text(&self, key: &str) -> &str {
+        let text = self.chart.metadata.get(key);
+        text.and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+fn unpacked<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
+    let unreadable = |e: &dyn std::fmt::Display| {
+        Error::unsupported(format!("the release record is not readable: {e}"))
+    };
+    let bytes = STANDARD
+        .decode(text.trim_ascii())
+        .map_err(|e| unreadable(&e))?;
+    if !bytes.starts_with(&GZIP) {
+        return serde_json::from_slice(&bytes).map_err(|e| unreadable(&e));
+    }
+    let mut json = Vec::new();
+    GzDecoder::new(bytes.as_slice())
+        .take(MAX_UNPACKED + 1)
+        .read_to_end(&mut json)
+        .map_err(|e| unreadable(&e))?;
+    if json.len() as u64 > MAX_UNPACKED {
+        return Err(Error::too_large(
+            "the release record unpacks to more than 64 MiB",
+        ));
+    }
+    serde_json::from_slice(&json).map_err(|e| unreadable(&e))
 }
 
 /// Whether somebody was at work, or died at it.

@@ -9,7 +9,7 @@ use optikon_plugin_sdk::{
 };
 use serde_json::{Value, json};
 
-use crate::record::Record;
+use crate::record::{Record, Summary};
 
 const TYPE: &str = "helm.sh/release.v1";
 /// Which operation made a revision: `<id>.v<version>`. Helm copies labels to the next revision, so it counts only
@@ -170,14 +170,25 @@ impl<'a, C: Requester> Store<'a, C> {
     /// # Errors
     /// `not-found`; `unsupported` when the record is not readable.
     pub async fn load(&self, name: &str, version: u32) -> Result<Stored, Error> {
+        stored_of(&self.secret(name, version).await?, None)
+    }
+
+    /// What a list shows of one revision.
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    pub async fn summary(&self, name: &str, version: u32) -> Result<Summary, Error> {
+        Summary::decode(&content_of(&self.secret(name, version).await?)?)
+    }
+
+    async fn secret(&self, name: &str, version: u32) -> Result<Value, Error> {
         let found = Api(self.cluster).get(&self.path(name, version)).await;
-        let found = found.map_err(|e| match e.code {
+        found.map_err(|e| match e.code {
             ErrorCode::NotFound => {
                 Error::not_found(format!("release \"{name}\" has no revision {version}"))
             }
             _ => e,
-        })?;
-        stored_of(&found, None)
+        })
     }
 
     /// Writes down a new revision, which is the lock of every change.
@@ -288,20 +299,19 @@ fn secret_of(stored: &Stored, stamp: (&str, u64)) -> Result<Value, Error> {
     }))
 }
 
+/// What a Secret keeps of a revision, without its own base64.
+fn content_of(secret: &Value) -> Result<Vec<u8>, Error> {
+    let data = secret.pointer("/data/release").and_then(Value::as_str);
+    STANDARD
+        .decode(data.unwrap_or_default())
+        .map_err(|e| Error::unsupported(format!("the Secret of a release holds no base64: {e}")))
+}
+
 /// A Secret as a revision; `record` where its content is known already.
 pub(crate) fn stored_of(secret: &Value, record: Option<Record>) -> Result<Stored, Error> {
     let record = match record {
         Some(record) => record,
-        None => {
-            let data = secret
-                .pointer("/data/release")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let data = STANDARD.decode(data).map_err(|e| {
-                Error::unsupported(format!("the Secret of a release holds no base64: {e}"))
-            })?;
-            Record::decode(&data)?
-        }
+        None => Record::decode(&content_of(secret)?)?,
     };
     let mut labels = labels_of(secret);
     let operation = operation_of(&labels, record.version);

@@ -8,7 +8,7 @@ use optikon_plugin_sdk::{
 use serde_json::{Map, Value};
 
 use crate::{
-    record::Record,
+    record::{Record, Summary},
     store::{Entry, Store, Stored, entries},
 };
 
@@ -17,7 +17,7 @@ const AT_ONCE: usize = 16;
 /// What records may come to in all, before the rest is shortened.
 const MAX_RECORDS_BYTES: usize = 16 << 20;
 
-fn details(record: &Record, has_notes: bool) -> String {
+fn details(record: &Summary, has_notes: bool) -> String {
     let mut details = Map::new();
     let mut set = |key: &str, text: &str| {
         if !text.is_empty() {
@@ -43,14 +43,18 @@ fn details(record: &Record, has_notes: bool) -> String {
 
 /// A revision.
 pub(crate) fn release(stored: &Stored, has_notes: bool) -> Release {
-    let record = &stored.record;
+    let operation = stored.operation.clone();
+    row(Summary::of(&stored.record), operation, has_notes)
+}
+
+fn row(summary: Summary, operation: Option<String>, has_notes: bool) -> Release {
     Release {
-        name: record.name.clone(),
-        namespace: record.namespace.clone(),
-        revision: record.version,
-        status: record.info.status.clone(),
-        operation: stored.operation.clone(),
-        details: details(record, has_notes),
+        details: details(&summary, has_notes),
+        name: summary.name,
+        namespace: summary.namespace,
+        revision: summary.version,
+        status: summary.info.status,
+        operation,
     }
 }
 
@@ -71,12 +75,12 @@ async fn read<C: Requester>(cluster: &C, entries: &[Entry]) -> Result<Vec<Releas
     for some in entries.chunks(AT_ONCE) {
         let loaded = join_all(some.iter().map(|entry| async move {
             Store::new(cluster, &entry.namespace)
-                .load(&entry.name, entry.version)
+                .summary(&entry.name, entry.version)
                 .await
         }));
-        for (entry, stored) in some.iter().zip(loaded.await) {
-            releases.push(match stored {
-                Ok(stored) => release(&stored, false),
+        for (entry, summary) in some.iter().zip(loaded.await) {
+            releases.push(match summary {
+                Ok(summary) => row(summary, entry.operation.clone(), false),
                 // One that cannot be read is a row, and not the end of the list.
                 Err(error) => Release {
                     name: entry.name.clone(),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::server::{Fixed, Server};
 use crate::{
     plan::{Plan, prepare},
-    record::{Record, stamp},
+    record::{Record, Summary, stamp},
     store::stored_of,
 };
 
@@ -113,4 +113,18 @@ fn a_record_of_helm_3_is_read() {
         (3, 0, false)
     );
     assert!(Record::decode(b"?").is_err());
+}
+
+#[test]
+fn what_a_list_shows_is_read_where_the_objects_are_nonsense() {
+    let whole = r#"{"name":"a","namespace":"n","version":3,"info":{"status":"deployed"},"chart":{"metadata":{"name":"c"},"templates":[]},"hooks":HOOKS}"#;
+    let text = |hooks: &str| STANDARD.encode(whole.replace("HOOKS", hooks));
+    let sound = Record::decode(text("null").as_bytes()).unwrap();
+    for hooks in ["null", "[1]"] {
+        let summary = Summary::decode(text(hooks).as_bytes()).unwrap();
+        assert_eq!(summary, Summary::of(&sound));
+        assert_eq!(summary.chart_text("name"), "c");
+    }
+    assert!(Record::decode(text("[1]").as_bytes()).is_err());
+    assert!(Summary::decode(b"?").is_err());
 }

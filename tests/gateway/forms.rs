@@ -181,13 +181,15 @@ async fn a_rollback_from_a_registry_that_is_gone_brings_the_first_writes_back() 
     crd.kill_api_server().unwrap();
     own.gateway.kill().unwrap();
     own.gateway.start_again().await.unwrap();
+    // A look changes what is known of a cluster, and not when it was written.
+    let client = own.gateway.client().unwrap();
+    client.read("/cluster/changed").await.unwrap();
     let message = rolled_back(&own.gateway).await;
     assert!(
         message.contains("stayed behind") && message.contains("1-digit (its name is no DNS-1035"),
         "{message}"
     );
     assert_eq!(serves(&own.gateway).await, "registry-aggregated");
-    let client = own.gateway.client().unwrap();
     let list: Value = client.read("/cluster?probe=none").await.unwrap();
     assert_eq!(
         crate::bed::names(&list["items"]),

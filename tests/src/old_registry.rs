@@ -47,6 +47,8 @@ pub struct OldRegistry {
     client: Client,
     ca: String,
     folder: TempDir,
+    /// Who may do what is in its folder.
+    _testbed: Testbed,
 }
 
 impl OldRegistry {
@@ -102,6 +104,7 @@ impl OldRegistry {
             arguments,
             ca,
             folder,
+            _testbed: testbed,
         };
         registry.start_again().await?;
         Ok(registry)

@@ -47,7 +47,8 @@ impl Swap<'_> {
                 self.followed.tell("copy", &message).await;
                 for entry in deps.clusters.mirror().all().0 {
                     let name = entry.cluster.name().clone();
-                    versions.insert(name.clone(), entry.version);
+                    // When it was written: a look after a crash makes it no newer than a note.
+                    versions.insert(name.clone(), entry.object_version);
                     let object = Object {
                         cluster: entry.cluster.clone(),
                         revision: entry.revision.clone(),

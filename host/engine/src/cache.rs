@@ -131,7 +131,8 @@ impl Cache {
     }
 }
 
-/// The compiled component, from the cache where it has it. Blocks: compiling takes a quarter of a second and more.
+/// The compiled component, from the cache where it has it. Blocks, [`aside`] where others are served: compiling takes a quarter
+/// of a second and more on every thread of the pool it is called in.
 pub(crate) fn compile(
     engine: &Engine,
     cache: Option<&Cache>,
@@ -141,7 +142,7 @@ pub(crate) fn compile(
     if let Some(found) = cache.and_then(|cache| cache.load(engine, digest)) {
         return Ok(found);
     }
-    let component = aside()?.install(|| Component::new(engine, bytes))?;
+    let component = Component::new(engine, bytes)?;
     if let Some(cache) = cache
         && let Err(error) = cache.store(engine, digest, &component)
     {
@@ -150,8 +151,9 @@ pub(crate) fn compile(
     Ok(component)
 }
 
-/// Threads to compile on: that takes every core for a while, and whoever is served meanwhile goes first.
-fn aside() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+/// Threads to load and compile on: megabytes are hashed and read, and compiling takes every core for a while. Whoever is
+/// served meanwhile goes first.
+pub(crate) fn aside() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
     rayon::ThreadPoolBuilder::new()
         .thread_name(|_| "optikon-compile".to_owned())
         .start_handler(|_| step_back())

@@ -26,7 +26,6 @@ pub struct Builder {
     has_tiller: bool,
     has_tiller_tls: bool,
     has_own_etcd: bool,
-    steps_back: bool,
     flags: Vec<String>,
     forwards: Vec<(u16, u16)>,
 }
@@ -42,7 +41,6 @@ impl Builder {
             has_tiller: false,
             has_tiller_tls: false,
             has_own_etcd: false,
-            steps_back: false,
             flags: Vec::new(),
             forwards: Vec::new(),
         }
@@ -89,13 +87,6 @@ impl Builder {
     pub fn own_etcd(mut self) -> Self {
         self.has_own_etcd = true;
         self.flags.push("--watch-cache=false".to_owned());
-        self
-    }
-
-    /// The API server steps back where it shares the cores with what is measured: outside of a test it is elsewhere.
-    #[must_use]
-    pub fn steps_back(mut self) -> Self {
-        self.steps_back = true;
         self
     }
 
@@ -152,7 +143,6 @@ impl Builder {
             admin,
             has_controllers: self.has_controllers,
             flags: self.flags,
-            steps_back: self.steps_back,
             etcd,
             api_server: None,
             others: Vec::new(),

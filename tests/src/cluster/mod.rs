@@ -67,7 +67,6 @@ pub struct Cluster {
     admin: Client,
     has_controllers: bool,
     flags: Vec<String>,
-    steps_back: bool,
 }
 
 impl Cluster {

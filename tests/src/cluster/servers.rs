@@ -99,14 +99,7 @@ impl Cluster {
 
     fn api_server_command(&self) -> Result<Command> {
         let program = self.place.testbed.program("kube-apiserver")?;
-        let mut command = match self.steps_back {
-            true => Command::new("nice"),
-            false => Command::new(program),
-        };
-        if self.steps_back {
-            // Becomes the server: there is no other process in between.
-            command.args(["-n", "10"]).arg(program);
-        }
+        let mut command = Command::new(program);
         let file = |flag: &str, name: &str| format!("{flag}={}", self.place.key(name).display());
         let plain = |flag: &str, value: &str| format!("{flag}={value}");
         command.args([

@@ -27,6 +27,7 @@ pub use judge::check_filling;
 use self::{candidate::Ready, inner::Inner};
 use crate::{
     bindings::{charts, prober, registry},
+    cache,
     call::Role,
     load::config::split_secrets,
     roles::{self, ChartsSlot, ProberSlot, RegistrySlot},
@@ -76,7 +77,10 @@ impl Engine {
     pub async fn load(&self, slot: &SlotName, filling: Filling) -> Result<Candidate> {
         let inner = Arc::clone(&self.0);
         let (name, given) = (slot.clone(), filling.clone());
-        let compiled = tokio::task::spawn_blocking(move || inner.compile(&name, &given));
+        let compiled = tokio::task::spawn_blocking(move || {
+            let threads = cache::aside().map_err(|error| Error::Internal(error.to_string()))?;
+            threads.install(|| inner.compile(&name, &given))
+        });
         let (described, component) = compiled
             .await
             .map_err(|error| Error::Internal(format!("load plugin: {error}")))??;

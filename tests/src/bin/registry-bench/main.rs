@@ -7,6 +7,7 @@
 )]
 
 mod load;
+mod processors;
 
 use std::time::{Duration, Instant};
 
@@ -92,7 +93,7 @@ fn names(prefix: &str, count: usize) -> Vec<String> {
 
 async fn central() -> Result<Cluster> {
     let testbed = Testbed::start().await?;
-    testbed.cluster("central").steps_back().start().await
+    testbed.cluster("central").start().await
 }
 
 struct Bed {
@@ -110,8 +111,11 @@ struct Bed {
 
 impl Bed {
     async fn start() -> Result<Self> {
-        let gateway = Gateway::builder().config(QUIET).start().await?;
+        let (others, last) = processors::apart()?;
+        processors::run_on(&last)?;
         let central = central().await?;
+        processors::run_on(&others)?;
+        let gateway = Gateway::builder().config(QUIET).start().await?;
         let account = central.write_file("gateway.kubeconfig", "")?;
         let account = account.to_str().context("a path of text")?.to_owned();
         let admin = central.kubeconfig_file();

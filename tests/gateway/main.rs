@@ -23,6 +23,7 @@ mod faults;
 mod following;
 mod forms;
 mod full;
+mod inline;
 mod input;
 mod leftovers;
 mod outages;

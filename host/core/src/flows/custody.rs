@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use x509_parser::pem::Pem;
 
 use super::{
+    found::{self, Found, Seen},
     input::{self, PROXY_URL, TLS_SERVER_NAME},
     secrets::{self, SecretReader},
 };
@@ -27,6 +28,7 @@ pub struct Custody {
     vault: Arc<dyn Vault>,
     world: Arc<dyn World>,
     secrets: Option<SecretReader>,
+    found: Arc<Found>,
 }
 
 impl Custody {
@@ -36,7 +38,15 @@ impl Custody {
             vault,
             world,
             secrets: None,
+            found: Arc::default(),
         }
+    }
+
+    /// The same with credentials that other tools wrote into their objects.
+    #[must_use]
+    pub fn with_found(mut self, found: Arc<Found>) -> Self {
+        self.found = found;
+        self
     }
 
     /// The same with Secrets of a central cluster.
@@ -125,6 +135,10 @@ impl Custody {
         let credential = match input::reference_of(&object) {
             Some(id) => Some(self.open(id, cluster, uid).await?),
             None => match secrets::reference(cluster)? {
+                None if input::is_hidden_in(cluster) => {
+                    let id = self.adopt(cluster, uid).await?;
+                    Some(self.open(&id, cluster, uid).await?)
+                }
                 None => None,
                 Some(reference) => {
                     let reader = self.secrets.as_ref().ok_or_else(|| {
@@ -148,6 +162,52 @@ impl Custody {
             direct: cluster.annotation(DIRECT),
             credential,
         })
+    }
+
+    /// Seals what another tool wrote into an object, bound to the addresses that stood beside it; the same one stays bound to
+    /// those it was first seen with.
+    ///
+    /// # Errors
+    /// `CredentialUnreadable` when nothing that can be used was seen, at this start or before.
+    pub(in crate::flows) async fn adopt(
+        &self,
+        cluster: &Cluster,
+        uid: &Uid,
+    ) -> Result<String, Fault> {
+        let unreadable = |message: String| Fault::new(FaultReason::CredentialUnreadable, message);
+        let failed = |error: Error| unreadable(format!("the credential in the object: {error}"));
+        let own = cluster.uid().ok_or_else(|| {
+            unreadable("the registry gives the object no uid; give the credential here".into())
+        })?;
+        let id = found::id_of(&own);
+        let known = self.vault.open(&id).await.map_err(failed)?;
+        match (self.found.of(&own), known) {
+            (Some(seen), Some(known)) if known.credential == seen.credential => {}
+            (Some(Seen { credential, bound }), _) => {
+                let entry = VaultEntry {
+                    bound: Bound {
+                        uid: Some(uid.clone()),
+                        ..bound
+                    },
+                    created_ms: self.world.now_ms(),
+                    expires_ms: expires_ms(&credential),
+                    credential,
+                };
+                self.vault.seal(&id, entry).await.map_err(failed)?;
+            }
+            (None, Some(_)) => {}
+            (None, None) => {
+                return Err(unreadable(
+                    "the credential in the object is of no form that is known, or was not read yet; give it here".into(),
+                ));
+            }
+        }
+        Ok(id)
+    }
+
+    /// Erases what was kept of a credential in an object that is gone.
+    pub(in crate::flows) fn forget_found(&self, uid: &Uid) {
+        self.found.forget(uid);
     }
 
     async fn open(&self, id: &str, cluster: &Cluster, uid: &Uid) -> Result<Credential, Fault> {
@@ -239,7 +299,7 @@ pub(super) fn owner_of(cluster: &Cluster) -> Option<Owner> {
 }
 
 /// What a credential for this object is bound to.
-fn bound_of(cluster: &Cluster, uid: Option<Uid>) -> Result<Bound> {
+pub(super) fn bound_of(cluster: &Cluster, uid: Option<Uid>) -> Result<Bound> {
     let mut endpoints: Vec<String> = cluster.endpoints()?.into_iter().map(|e| e.url).collect();
     endpoints.sort();
     let ca_digest = cluster.ca()?.map(|pem| sha256(pem.as_bytes()));

@@ -11,6 +11,7 @@ pub mod custody;
 #[cfg(test)]
 pub(crate) mod fakes;
 pub mod feed;
+pub mod found;
 pub mod gate;
 pub mod health;
 pub mod input;

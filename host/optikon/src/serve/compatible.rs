@@ -70,7 +70,7 @@ fn masked(bytes: Bytes) -> Bytes {
 }
 
 /// From the front: a cluster, or a namespace, may have any name.
-fn is_of_status(path: &str) -> bool {
+pub(super) fn is_of_status(path: &str) -> bool {
     let segments: Vec<&str> = path.split('/').collect();
     matches!(
         segments.as_slice(),
@@ -95,7 +95,7 @@ fn parts(request: &Request) -> bool {
 }
 
 /// The reason of an error without its words.
-fn reason_only(status: u16, body: &[u8]) -> Bytes {
+pub(super) fn reason_only(status: u16, body: &[u8]) -> Bytes {
     let said: Value = serde_json::from_slice(body).unwrap_or_default();
     // A word of Kubernetes', never longer.
     let reason = said.get("reason").and_then(Value::as_str);

@@ -5,6 +5,7 @@ mod backup;
 mod central;
 mod checks;
 mod compatible;
+mod inline;
 mod peers;
 mod secrets;
 mod slots;

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use optikon_core::{
-    flows::address,
+    flows::{address, found::Found},
     ports::{Connection, Outbound, Vault},
     words::{
         Credential, Endpoint, Fault, FaultReason, Member, ResourceGrant, Rules, Secret, SlotName,
@@ -16,7 +16,7 @@ use optikon_core::{
 };
 use optikon_engine::Peers;
 
-use super::{central::Reached, compatible::Compatible};
+use super::{central::Reached, compatible::Compatible, inline::Inline};
 use crate::{cli::client::read_token, config::Config};
 
 /// Opens them; a credential is added by outbound and never seen by a plugin.
@@ -30,6 +30,8 @@ pub(crate) struct Configured {
     given: RwLock<BTreeMap<String, Member>>,
     /// Opened for tools of 2018, where the configuration says so.
     compatible: OnceLock<Arc<dyn Vault>>,
+    /// What other tools wrote into objects there.
+    found: Arc<Found>,
 }
 
 impl Configured {
@@ -73,7 +75,13 @@ impl Configured {
             central: central.transpose().context("[central]")?,
             given: RwLock::default(),
             compatible: OnceLock::new(),
+            found: Arc::default(),
         })
+    }
+
+    /// Credentials that were in objects on the way to a plugin, which saw none.
+    pub(crate) fn found(&self) -> Arc<Found> {
+        self.found.clone()
     }
 
     /// Puts tokens of clusters into their objects from now on, and takes them out again for plugins.
@@ -148,12 +156,16 @@ impl Peers for Configured {
         };
         // A registry is asked for somebody who waits; an open breaker would answer for it.
         let inner = self.outbound.connect(&member, rules, true);
-        let Some(vault) = self.compatible.get() else {
-            return Ok(inner);
+        let inner: Arc<dyn Connection> = match self.compatible.get() {
+            Some(vault) => Arc::new(Compatible {
+                inner,
+                vault: vault.clone(),
+            }),
+            None => inner,
         };
-        Ok(Arc::new(Compatible {
+        Ok(Arc::new(Inline {
             inner,
-            vault: vault.clone(),
+            found: self.found.clone(),
         }))
     }
 

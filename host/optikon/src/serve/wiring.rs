@@ -143,7 +143,9 @@ pub(crate) async fn join(
     let allowed = config.central.as_ref().map(|c| c.secret_namespaces.clone());
     let secrets = BesideTheRegistry::new(filler.clone(), allowed.unwrap_or_default());
     let secrets = SecretReader::new(Arc::new(secrets), store.clone(), world.clone());
-    let custody = Custody::new(vault.clone(), world.clone()).with_secrets(secrets);
+    let custody = Custody::new(vault.clone(), world.clone())
+        .with_secrets(secrets)
+        .with_found(peers.found());
     let looks = Looks::new(
         engine.prober(),
         outbound.clone(),

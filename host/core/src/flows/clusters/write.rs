@@ -205,6 +205,9 @@ impl Clusters {
     /// Erases everything the host keeps for a cluster that is gone.
     pub(in crate::flows) async fn forget(&self, entry: &Entry) -> Result<()> {
         self.outbound.forget(&entry.uid);
+        if let Some(uid) = entry.cluster.uid() {
+            self.custody.forget_found(&uid);
+        }
         let mut rows = Vec::new();
         if let Some(uid) = entry.cluster.uid().filter(|uid| *uid != entry.uid) {
             self.mirror.forget_alias(&uid);
@@ -223,6 +226,20 @@ impl Clusters {
             Some(id) => self.custody.release(&id).await,
             None => Ok(()),
         }
+    }
+
+    /// Seals every credential that stands in an object, so that it outlasts a change of the registry; answers the clusters
+    /// whose credential does not.
+    pub(in crate::flows) async fn adopt_found(&self, entries: &[Arc<Entry>]) -> Vec<String> {
+        let mut left = Vec::new();
+        for entry in entries.iter().filter(|e| input::is_hidden_in(&e.cluster)) {
+            let name = entry.cluster.name();
+            if let Err(fault) = self.custody.adopt(&entry.cluster, &entry.uid).await {
+                tracing::warn!(cluster = %name, %fault, "a credential does not come along");
+                left.push(name.to_string());
+            }
+        }
+        left
     }
 
     async fn write(

@@ -5,6 +5,7 @@
 //! object in the Kubernetes shape with canonical keys, and apart from it the credential, wherever it
 //! stood. No plugin ever sees the object before that.
 
+mod hidden;
 mod object;
 mod secrets;
 mod short;
@@ -17,8 +18,11 @@ use crate::{
     words::{Cluster, Credential},
 };
 
+pub(super) use hidden::is_hidden_in;
+pub use hidden::{credential_in, drop_hidden, hide, is_hidden, restore};
 pub use secrets::{
-    REFERENCE_KIND, last_applied_annotation, mask, reference_in, reference_of, set_reference,
+    MASKED, REFERENCE_KIND, last_applied_annotation, mask, reference_in, reference_of,
+    set_reference,
 };
 
 /// Annotation with the name to verify instead of the address's.

@@ -124,7 +124,7 @@ pub(super) fn read(
     {
         spec.retain(|_, value| !value.is_null());
     }
-    let credential = secrets::take_out(&mut object, problems);
+    let credential = secrets::take_out(&mut object, present.as_deref(), problems);
     Draft { object, credential }
 }
 

@@ -3,9 +3,12 @@
 use serde_json::{Map, Value, json};
 use x509_parser::pem::Pem;
 
-use super::Problems;
+use super::{
+    Problems,
+    hidden::{drop_hidden, hide, is_hidden, is_hidden_in},
+};
 use crate::{
-    flows::kubeconfig,
+    flows::{found, kubeconfig},
     words::{Cluster, Credential, Secret},
 };
 
@@ -13,9 +16,9 @@ use crate::{
 pub const REFERENCE_KIND: &str = "OptikonCredential";
 
 /// A whole kubeconfig, as the 2018 tools put it into an annotation.
-const CONF: &str = "Conf";
+pub(super) const CONF: &str = "Conf";
 
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Where `kubectl apply` keeps a copy of what it sent, tokens included.
 pub fn last_applied_annotation() -> &'static str {
@@ -24,25 +27,46 @@ pub fn last_applied_annotation() -> &'static str {
 
 /// Keys of a provider's `config` that hold a secret, in our convention.
 const SECRET_KEYS: [&str; 4] = ["token", "password", "clientKey", "client-key-data"];
-/// What stands in their place when somebody else's object is shown.
-const MASKED: &str = "<masked>";
+/// What stands in their place when somebody else's object is shown, to people and to plugins.
+pub const MASKED: &str = "<masked>";
 
 /// A bearer token longer than this is none.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
+/// Whether a key of a provider's `config` holds a secret.
+pub(super) fn is_secret_key(key: &str) -> bool {
+    SECRET_KEYS.iter().any(|k| k.eq_ignore_ascii_case(key))
+}
+
+/// Whether a provider is our reference to a sealed credential.
+pub(super) fn is_ours(provider: &Value) -> bool {
+    let kind = provider.get("type").and_then(|t| t.get("name"));
+    kind.and_then(Value::as_str) == Some(REFERENCE_KIND)
+}
+
 /// Removes every inline credential from a draft's object and answers it. More than one, or one
-/// beside a reference to a Secret, is a problem.
+/// beside a reference to a Secret, is a problem. A placeholder stays where the object that is replaced has one, and gives way
+/// to a credential.
 pub(super) fn take_out(
     object: &mut Map<String, Value>,
+    present: Option<&Map<String, Value>>,
     problems: &mut Problems,
 ) -> Option<Credential> {
+    if is_hidden(object) && !present.is_some_and(is_hidden) {
+        let rule = format!(
+            "\"{MASKED}\" stands for a credential that is not shown; give the credential itself"
+        );
+        problems.add("spec.authInfo", rule);
+        return None;
+    }
     let mut given = Vec::new();
     if let Some(Value::Object(annotations)) = object
         .get_mut("metadata")
         .and_then(|m| m.get_mut("annotations"))
     {
         annotations.remove(LAST_APPLIED);
-        if let Some(conf) = annotations.remove(CONF)
+        if annotations.get(CONF).and_then(Value::as_str) != Some(MASKED)
+            && let Some(conf) = annotations.remove(CONF)
             && let Some(text) = conf.as_str().filter(|t| !t.trim().is_empty())
         {
             match kubeconfig::parse(text).and_then(|k| k.context(None)) {
@@ -83,6 +107,9 @@ pub(super) fn take_out(
             }
         }
     }
+    if !given.is_empty() {
+        drop_hidden(object);
+    }
     if given.len() > 1 {
         problems.add(
             "spec.authInfo",
@@ -98,13 +125,18 @@ pub(super) fn take_out(
     given.pop()
 }
 
-fn from_config(
+pub(super) fn from_config(
     config: &mut Map<String, Value>,
     path: &str,
     problems: &mut Problems,
 ) -> Option<Credential> {
     let mut text = |keys: [&str; 2]| {
-        let key = keys.into_iter().find(|k| config.contains_key(*k))?;
+        let stands = |key: &&str| {
+            config
+                .get(*key)
+                .is_some_and(|value| value.as_str() != Some(MASKED))
+        };
+        let key = keys.into_iter().find(stands)?;
         config
             .remove(key)?
             .as_str()
@@ -140,13 +172,20 @@ fn from_config(
     }
 }
 
-/// [`reference_of`] a registered cluster.
+/// The id of a registered cluster's credential: [`reference_of`] it, or that of the one in the object.
 pub fn reference_in(cluster: &Cluster) -> Option<String> {
     // Most are looked through for those few that have one.
-    if !cluster.mentions(REFERENCE_KIND) {
-        return None;
-    }
-    reference_of(&cluster.object()).map(str::to_owned)
+    let reference = cluster.mentions(REFERENCE_KIND).then(|| {
+        let object = cluster.object();
+        reference_of(&object).map(str::to_owned)
+    });
+    let reference = reference.flatten();
+    reference.or_else(|| {
+        is_hidden_in(cluster)
+            .then(|| cluster.uid())
+            .flatten()
+            .map(|uid| found::id_of(&uid))
+    })
 }
 
 /// The id of the sealed credential that an object refers to, in either form.
@@ -163,14 +202,10 @@ pub fn reference_of(object: &Map<String, Value>) -> Option<&str> {
     auth.get("providers")?
         .as_array()?
         .iter()
-        .find_map(|provider| {
-            let kind = provider.get("type")?.get("name")?.as_str()?;
-            if kind == REFERENCE_KIND {
-                provider.get("config")?.get("id")?.as_str()
-            } else {
-                None
-            }
-        })
+        .find(|provider| is_ours(provider))?
+        .get("config")?
+        .get("id")?
+        .as_str()
 }
 
 /// Puts a reference to a sealed credential where a registry can keep it, and removes an older one.
@@ -185,18 +220,12 @@ pub fn set_reference(object: &mut Map<String, Value>, id: Option<&str>, takes_re
         *auth = Value::Object(Map::new());
     }
     let Value::Object(auth) = auth else { return };
-    let is_ours = |v: &Value| v.get("kind").and_then(Value::as_str) == Some(REFERENCE_KIND);
-    if auth.get("controller").is_some_and(is_ours) {
+    let is_reference = |v: &Value| v.get("kind").and_then(Value::as_str) == Some(REFERENCE_KIND);
+    if auth.get("controller").is_some_and(is_reference) {
         auth.remove("controller");
     }
     if let Some(Value::Array(providers)) = auth.get_mut("providers") {
-        let kind = |p: &Value| {
-            p.get("type")
-                .and_then(|t| t.get("name"))
-                .and_then(Value::as_str)
-                == Some(REFERENCE_KIND)
-        };
-        providers.retain(|p| !kind(p));
+        providers.retain(|p| !is_ours(p));
         if providers.is_empty() {
             auth.remove("providers");
         }
@@ -224,35 +253,15 @@ pub fn set_reference(object: &mut Map<String, Value>, id: Option<&str>, takes_re
     }
 }
 
-/// Masks whatever looks like a credential in an object that other tools wrote, for every reply.
+/// Hides whatever looks like a credential in an object that other tools wrote, and their copies of it, for every reply.
 pub fn mask(object: &mut Map<String, Value>) {
     if let Some(Value::Object(annotations)) = object
         .get_mut("metadata")
         .and_then(|m| m.get_mut("annotations"))
     {
         annotations.remove(LAST_APPLIED);
-        if let Some(conf) = annotations.get_mut(CONF)
-            && conf.as_str().is_none_or(|text| !text.is_empty())
-        {
-            *conf = MASKED.into();
-        }
     }
-    let providers = object
-        .get_mut("spec")
-        .and_then(|s| s.get_mut("authInfo"))
-        .and_then(|a| a.get_mut("providers"));
-    if let Some(Value::Array(providers)) = providers {
-        for provider in providers {
-            let Some(Value::Object(config)) = provider.get_mut("config") else {
-                continue;
-            };
-            for (key, value) in config {
-                if SECRET_KEYS.iter().any(|k| k.eq_ignore_ascii_case(key)) {
-                    *value = MASKED.into();
-                }
-            }
-        }
-    }
+    hide(object);
 }
 
 /// A PEM bundle of at least one certificate, and nothing else.

@@ -166,6 +166,12 @@ impl Swap<'_> {
     pub(super) async fn gather(&self) -> Result<()> {
         let deps = &self.inner.deps;
         let (entries, _) = deps.clusters.mirror().all();
+        let left = deps.clusters.adopt_found(&entries).await;
+        if !left.is_empty() {
+            let names = copy::shown(left.iter().map(String::as_str));
+            let message = format!("credentials in these objects do not come along: {names}");
+            self.followed.tell("copy", &message).await;
+        }
         let ids = entries
             .iter()
             .filter_map(|entry| input::reference_in(&entry.cluster));

@@ -136,8 +136,8 @@ impl Custody {
             Some(id) => Some(self.open(id, cluster, uid).await?),
             None => match secrets::reference(cluster)? {
                 None if input::is_hidden_in(cluster) => {
-                    let id = self.adopt(cluster, uid).await?;
-                    Some(self.open(&id, cluster, uid).await?)
+                    let (id, entry) = self.adopt(cluster, uid).await?;
+                    Some(self.checked(&id, entry, cluster, uid).await?)
                 }
                 None => None,
                 Some(reference) => {
@@ -173,7 +173,7 @@ impl Custody {
         &self,
         cluster: &Cluster,
         uid: &Uid,
-    ) -> Result<String, Fault> {
+    ) -> Result<(String, VaultEntry), Fault> {
         let unreadable = |message: String| Fault::new(FaultReason::CredentialUnreadable, message);
         let failed = |error: Error| unreadable(format!("the credential in the object: {error}"));
         let own = cluster.uid().ok_or_else(|| {
@@ -181,8 +181,8 @@ impl Custody {
         })?;
         let id = found::id_of(&own);
         let known = self.vault.open(&id).await.map_err(failed)?;
-        match (self.found.of(&own), known) {
-            (Some(seen), Some(known)) if known.credential == seen.credential => {}
+        let entry = match (self.found.of(&own), known) {
+            (Some(seen), Some(known)) if known.credential == seen.credential => known,
             (Some(Seen { credential, bound }), _) => {
                 let entry = VaultEntry {
                     bound: Bound {
@@ -193,16 +193,17 @@ impl Custody {
                     expires_ms: expires_ms(&credential),
                     credential,
                 };
-                self.vault.seal(&id, entry).await.map_err(failed)?;
+                self.vault.seal(&id, entry.clone()).await.map_err(failed)?;
+                entry
             }
-            (None, Some(_)) => {}
+            (None, Some(known)) => known,
             (None, None) => {
                 return Err(unreadable(
                     "the credential in the object is of no form that is known, or was not read yet; give it here".into(),
                 ));
             }
-        }
-        Ok(id)
+        };
+        Ok((id, entry))
     }
 
     /// Erases what was kept of a credential in an object that is gone.
@@ -218,6 +219,18 @@ impl Custody {
             .await
             .map_err(|error| unreadable(format!("the credential cannot be opened: {error}")))?
             .ok_or_else(|| unreadable("the credential is gone; register it again".into()))?;
+        self.checked(id, entry, cluster, uid).await
+    }
+
+    /// What was opened, if it was given for this cluster as it is.
+    async fn checked(
+        &self,
+        id: &str,
+        entry: VaultEntry,
+        cluster: &Cluster,
+        uid: &Uid,
+    ) -> Result<Credential, Fault> {
+        let unreadable = |message: String| Fault::new(FaultReason::CredentialUnreadable, message);
         let present = bound_of(cluster, Some(uid.clone()))
             .map_err(|error| Fault::new(FaultReason::BadConfig, error.to_string()))?;
         if entry.bound.uid.is_none() {

@@ -45,6 +45,10 @@ impl Found {
         if !input::hide(object) {
             return;
         }
+        // Metadata alone says nothing of a token elsewhere, nor of where one goes.
+        if !object.contains_key("spec") {
+            return;
+        }
         let Ok(cluster) = Cluster::from_object(object.clone()) else {
             return;
         };
@@ -215,6 +219,13 @@ mod tests {
         );
         let anew = shown("b:1", "two");
         assert_eq!(token(&custody.member(&anew, &uid).await.unwrap()), "two");
+        // Of an object without its spec nothing is learned, nor forgotten.
+        let mut head = with_token("b:1", "three");
+        head.remove("spec");
+        head["metadata"]["annotations"]["Conf"] = "kubeconfig".into();
+        found.take(&mut head);
+        assert_eq!(head["metadata"]["annotations"]["Conf"], input::MASKED);
+        assert!(found.of(&"u1".parse().unwrap()).is_some());
         // A start that has not read the object yet.
         found.forget(&"u1".parse().unwrap());
         assert_eq!(token(&custody.member(&anew, &uid).await.unwrap()), "two");

@@ -19,7 +19,7 @@ use optikon_core::{
 };
 use serde_json::{Map, Value, json};
 
-use super::compatible::{is_of_status, reason_only};
+use super::compatible::{is_of_status, is_write, reason_only};
 
 /// Keys of which an object with a credential has one, in any case.
 const MARKS: [&str; 6] = [
@@ -30,6 +30,9 @@ const MARKS: [&str; 6] = [
     "Conf",
     "kubectl.kubernetes.io/last-applied-configuration",
 ];
+
+/// Below it a JSON pointer has a number for a name, and what it points at depends on what stands there.
+const INSIDE: &str = "/spec/authInfo/providers/";
 
 /// A connection to the central cluster for a plugin.
 #[derive(Debug)]
@@ -48,25 +51,32 @@ fn is_suspicious(body: &[u8]) -> bool {
     body.split(|byte| *byte == b'"').any(is_mark)
 }
 
+/// In any spelling that JSON has for the brackets.
 fn has_placeholder(body: &[u8]) -> bool {
-    body.split(|byte| *byte == b'"')
-        .any(|text| text == MASKED.as_bytes())
+    let word = MASKED.trim_matches(['<', '>']).as_bytes();
+    body.windows(word.len()).any(|window| window == word)
 }
 
 fn refused(message: &str) -> Fault {
     Fault::new(FaultReason::Denied, message)
 }
 
-/// Refuses answers in a form that is not searched.
+/// Refuses answers in a form that is not searched: in a table a column may show what is hidden in its object.
 fn check_form(request: &Request) -> Result<(), Fault> {
     let accepted = request.accept.as_deref().unwrap_or_default();
-    let is_json = |form: &str| {
-        let form = form.split(';').next().unwrap_or_default().trim();
-        form.is_empty() || form == "application/json"
+    let is_searched = |form: &str| {
+        let mut parts = form.split(';').map(str::trim);
+        let is_json = matches!(parts.next(), Some("" | "application/json"));
+        is_json
+            && parts.all(|part| {
+                !part.starts_with("as=") || part.starts_with("as=PartialObjectMetadata")
+            })
     };
-    match accepted.split(',').all(is_json) {
+    match accepted.split(',').all(is_searched) {
         true => Ok(()),
-        false => Err(refused("the central cluster is asked for JSON only")),
+        false => Err(refused(
+            "the central cluster is asked for objects, or their metadata, as JSON only",
+        )),
     }
 }
 
@@ -75,7 +85,13 @@ fn check_patch(request: &Request) -> Result<(), Fault> {
     if request.method != Method::Patch {
         return Ok(());
     }
-    let operations = serde_json::from_slice::<Vec<Value>>(&request.body).unwrap_or_default();
+    if request.body.trim_ascii_start().first() != Some(&b'[') {
+        return Ok(());
+    }
+    // What is not read here could be read there.
+    let operations = serde_json::from_slice::<Vec<Value>>(&request.body);
+    let operations = operations
+        .map_err(|_| refused("a JSON patch on the central cluster cannot be read: check it, and how deep it is nested"))?;
     let reads = |operation: &Value| {
         let text = |key: &str| {
             operation
@@ -109,17 +125,21 @@ fn is_secret_place(path: &str) -> bool {
     }
 }
 
-/// Calls `each` with everything that is an object of the API: alone, in a list, or in an event.
-fn objects(value: &mut Value, each: &mut impl FnMut(&mut Map<String, Value>)) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| objects(item, each)),
-        Value::Object(fields) => {
-            if fields.contains_key("metadata") || fields.contains_key("spec") {
-                each(fields);
-            }
-            fields.values_mut().for_each(|field| objects(field, each));
-        }
-        _ => {}
+/// Calls `each` with every object of an answer: alone, in a list, or in an event. What looks like one inside of another is
+/// somebody's data.
+fn objects(answer: &mut Value, each: &mut impl FnMut(&mut Map<String, Value>)) {
+    let Value::Object(fields) = answer else {
+        return;
+    };
+    match fields.get_mut("items") {
+        Some(Value::Array(items)) => items
+            .iter_mut()
+            .filter_map(Value::as_object_mut)
+            .for_each(each),
+        _ => match fields.get_mut("object") {
+            Some(Value::Object(object)) => each(object),
+            _ => each(fields),
+        },
     }
 }
 
@@ -149,13 +169,10 @@ impl Inline {
     }
 
     /// The object that a write is about, as it is now; empty where there is none.
-    async fn present(&self, request: &Request) -> Result<Map<String, Value>, Fault> {
-        if request.method == Method::Post {
-            return Ok(Map::new());
-        }
-        let path = match request.path.strip_suffix("/status") {
-            Some(object) if is_of_status(&request.path) => object,
-            _ => &request.path,
+    async fn present(&self, path: &str) -> Result<Map<String, Value>, Fault> {
+        let path = match path.strip_suffix("/status") {
+            Some(object) if is_of_status(path) => object,
+            _ => path,
         };
         let response = self.inner.request(Request::get(path)).await?;
         match response.status {
@@ -175,21 +192,36 @@ impl Inline {
         }
     }
 
+    /// Whether an error may quote one: a server that cannot read what a patch made of an object shows that, and not what was
+    /// sent alone.
+    async fn may_quote(&self, path: &str) -> bool {
+        let present = self.present(path).await;
+        present.map_or(true, |mut object| input::hide(&mut object))
+    }
+
     /// The request as it goes out, and whether a credential is in it.
     async fn restored(&self, mut request: Request) -> Result<(Request, bool), Fault> {
-        let writes = matches!(request.method, Method::Post | Method::Put | Method::Patch);
-        if !writes || !has_placeholder(&request.body) {
+        if !is_write(&request) || !has_placeholder(&request.body) {
             return Ok((request, false));
         }
         let mut body: Value = serde_json::from_slice(&request.body)
             .map_err(|_| refused("a placeholder for a credential is written back as JSON only"))?;
-        let present = self.present(&request).await?;
+        let present = match request.method {
+            Method::Post => Map::new(),
+            _ => self.present(&request.path).await?,
+        };
         match &mut body {
             Value::Object(object) => input::restore(object, &present),
             Value::Array(operations) => {
                 for operation in operations {
                     let path = operation.get("path").and_then(Value::as_str);
                     let path = path.unwrap_or_default().to_owned();
+                    if path.starts_with(INSIDE) && has_placeholder(operation.to_string().as_bytes())
+                    {
+                        return Err(refused(
+                            "a placeholder for a credential is written back with all of spec.authInfo.providers",
+                        ));
+                    }
                     let Some(value) = operation.get_mut("value") else {
                         continue;
                     };
@@ -218,17 +250,29 @@ impl Connection for Inline {
     async fn request(&self, request: Request) -> Result<Response, Fault> {
         check_form(&request)?;
         check_patch(&request)?;
+        let changes = matches!(request.method, Method::Put | Method::Patch);
+        let changed = changes.then(|| request.path.clone());
         let (request, has_credential) = self.restored(request).await?;
         let mut response = self.inner.request(request).await?;
-        response.body = match response.status {
-            200..=299 => self.hidden(response.body),
-            status if has_credential => reason_only(status, &response.body),
-            _ => self.hidden(response.body),
+        let is_done = matches!(response.status, 200..=299);
+        let is_withheld = !is_done
+            && match changed {
+                _ if has_credential => true,
+                Some(path) => self.may_quote(&path).await,
+                None => false,
+            };
+        response.body = match is_withheld {
+            true => reason_only(response.status, &response.body),
+            false => self.hidden(response.body),
         };
         Ok(response)
     }
 
     async fn lines(&self, request: Request) -> Result<LineStream, Refusal> {
+        // A write among them would pass by what is done to writes.
+        if request.method != Method::Get {
+            return Err(Refusal::Fault(refused("only reads are answered in lines")));
+        }
         check_form(&request).map_err(Refusal::Fault)?;
         let lines = self.inner.lines(request).await?;
         let inline = Self {
@@ -251,155 +295,4 @@ impl Connection for Inline {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use super::*;
-
-    const OBJECT: &str = "/apis/clusterregistry.k8s.io/v1alpha1/clusters/a";
-
-    /// An API server with one object; it keeps what it is sent.
-    #[derive(Debug)]
-    struct Server {
-        status: u16,
-        sent: Mutex<Vec<Request>>,
-    }
-
-    fn stored() -> Value {
-        json!({"metadata": {"name": "a", "uid": "1", "annotations": {"Conf": "k8s"}},
-            "spec": {"authInfo": {"providers": [{"name": "p", "config": {"token": "s3cret"}}]}}})
-    }
-
-    #[async_trait]
-    impl Connection for Server {
-        fn name(&self) -> &str {
-            "central"
-        }
-        async fn request(&self, request: Request) -> Result<Response, Fault> {
-            let is_read = request.method == Method::Get;
-            let body = match is_read {
-                true => stored().to_string().into(),
-                false => request.body.clone(),
-            };
-            self.sent.lock().unwrap().push(request);
-            Ok(Response {
-                status: if is_read { 200 } else { self.status },
-                headers: Vec::new(),
-                body,
-                phases: optikon_core::words::Phases::default(),
-            })
-        }
-        async fn lines(&self, _: Request) -> Result<LineStream, Refusal> {
-            let event = json!({"type": "MODIFIED", "object": stored()}).to_string();
-            let line: Result<Bytes, Fault> = Ok(event.into());
-            Ok(futures::stream::iter([line]).boxed())
-        }
-        async fn mapping(&self, _: &str, _: &str, _: &str) -> Result<Option<Mapping>, Fault> {
-            Ok(None)
-        }
-    }
-
-    fn over(status: u16) -> (Inline, Arc<Server>) {
-        let server = Arc::new(Server {
-            status,
-            sent: Mutex::default(),
-        });
-        let inline = Inline {
-            inner: server.clone(),
-            found: Arc::default(),
-        };
-        (inline, server)
-    }
-
-    fn write(method: Method, body: &Value) -> Request {
-        Request {
-            method,
-            body: body.to_string().into(),
-            ..Request::get(OBJECT)
-        }
-    }
-
-    fn text(bytes: &Bytes) -> String {
-        String::from_utf8_lossy(bytes).into_owned()
-    }
-
-    #[tokio::test]
-    async fn a_plugin_writes_back_what_it_never_sees() {
-        let (inline, server) = over(200);
-        let read = inline.request(Request::get(OBJECT)).await.unwrap();
-        let shown: Value = serde_json::from_slice(&read.body).unwrap();
-        assert_eq!(
-            shown["spec"]["authInfo"]["providers"][0]["config"]["token"],
-            MASKED
-        );
-        let line = inline
-            .lines(Request::get(OBJECT))
-            .await
-            .unwrap()
-            .next()
-            .await;
-        assert!(!text(&line.unwrap().unwrap()).contains("s3cret"));
-
-        let whole = json!([{"op": "test", "path": "/metadata/uid", "value": "1"},
-            {"op": "add", "path": "/metadata/annotations", "value": shown["metadata"]["annotations"]},
-            {"op": "add", "path": "/spec", "value": shown["spec"]}]);
-        for (method, body) in [
-            (Method::Put, &shown),
-            (Method::Patch, &whole),
-            (Method::Patch, &shown),
-        ] {
-            let answer = inline.request(write(method, body)).await.unwrap();
-            let sent = server.sent.lock().unwrap().pop().unwrap();
-            let sent = text(&sent.body);
-            assert!(
-                sent.contains("s3cret") && sent.contains("k8s") && !sent.contains(MASKED),
-                "{sent}"
-            );
-            if body.is_object() {
-                assert!(!text(&answer.body).contains("s3cret"));
-            }
-        }
-        // A new object has nothing that a placeholder could stand for.
-        inline.request(write(Method::Post, &shown)).await.unwrap();
-        let sent = server.sent.lock().unwrap().pop().unwrap();
-        assert!(!text(&sent.body).contains("s3cret"));
-        let (inline, _) = over(409);
-        let refused = inline.request(write(Method::Put, &shown)).await.unwrap();
-        assert!(
-            !text(&refused.body).contains("s3cret"),
-            "an error quotes what was sent"
-        );
-    }
-
-    #[tokio::test]
-    async fn no_request_tells_what_a_placeholder_stands_for() {
-        let (inline, server) = over(200);
-        for operation in [
-            json!({"op": "test", "path": "/spec/authInfo/providers/0/config/token", "value": "guess"}),
-            json!({"op": "test", "path": "/metadata/annotations/Conf", "value": "guess"}),
-            json!({"op": "test", "path": "/spec", "value": {}}),
-            json!({"op": "copy", "from": "/spec/authInfo", "path": "/spec/other"}),
-            json!({"op": "move", "from": "/metadata/annotations/Conf", "path": "/metadata/labels/x"}),
-            json!({"op": "copy", "from": "", "path": "/other"}),
-        ] {
-            let request = write(Method::Patch, &json!([operation]));
-            let fault = inline.request(request).await.unwrap_err();
-            assert_eq!(fault.reason, FaultReason::Denied, "{operation}");
-        }
-        for form in [
-            "application/vnd.kubernetes.protobuf",
-            "application/yaml, application/json",
-        ] {
-            let mut request = Request::get(OBJECT);
-            request.accept = Some(form.into());
-            let fault = inline.request(request).await.unwrap_err();
-            assert_eq!(fault.reason, FaultReason::Denied, "{form}");
-        }
-        assert!(server.sent.lock().unwrap().is_empty());
-        let table = "application/json;as=Table;g=meta.k8s.io;v=v1, application/json";
-        let mut request = Request::get(OBJECT);
-        request.accept = Some(table.into());
-        inline.request(request).await.unwrap();
-        assert!(inline.hidden("a \"token\" in no JSON".into()).is_empty());
-    }
-}
+mod tests;

@@ -200,6 +200,18 @@ async fn what_comes_at_the_very_start_is_run_once_and_finds_the_releases_that_ar
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_start_that_does_not_come_to_its_end_keeps_no_request() {
+    let bed = Bed::start(&["a"], None);
+    bed.lets.send_replace(Some(true));
+    bed.settle().await;
+    bed.flows.inner.has_recovered.send_replace(false);
+    let refused = bed.roll_back(json!({})).await.unwrap_err();
+    assert!(matches!(refused, Error::Unavailable { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("try again"), "{refused}");
+    assert!(bed.log().is_empty(), "{:?}", bed.log());
+}
+
 /// Time stands still while anything is left to do, and goes on by itself when nothing is.
 #[tokio::test(start_paused = true)]
 async fn a_pause_of_some_seconds_ends_by_itself_or_by_a_word() {
